@@ -1,0 +1,183 @@
+"""Encoded examples as flat arrays, and the batches made of them.
+
+The optimizer always sees the recipe's batch; how a batch is cut into micro-batches is a matter of speed only. Rows of
+near lengths go together, so that little padding is computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .errors import ParameterError
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Rows of different length in one flat array; row ``i`` is ``values[offsets[i]:offsets[i + 1]]``."""
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def of(cls, rows, dtype=np.int32) -> Ragged:
+        lengths = np.fromiter((len(r) for r in rows), np.int64, len(rows))
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        values = np.concatenate([np.asarray(r, dtype) for r in rows]) if len(rows) else np.zeros(0, dtype)
+        return cls(values, offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self.values[self.offsets[i] : self.offsets[i + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.offsets)
+
+    def padded(self, rows: np.ndarray, fill: int) -> np.ndarray:
+        """Some rows as a matrix (rows × longest), filled up at the end."""
+        lengths = self.lengths[rows]
+        matrix = np.full((len(rows), int(lengths.max(initial=1))), fill, self.values.dtype)
+        for i, row in enumerate(rows):
+            matrix[i, : lengths[i]] = self[row]
+        return matrix
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a model reads, one row per sequence.
+
+    Attributes
+    ----------
+    ids : Ragged
+        Token ids.
+    example : ndarray (rows,)
+        Index of the example each row belongs to (several windows of one text, several choices of one question).
+    target : ndarray or Ragged or None
+        What the loss compares with; its form is the kind's own.
+    group : int
+        Rows that stay together: the number of choices, else 1.
+    extra : dict
+        Whatever the kind needs to decode (offsets, masks).
+    """
+
+    ids: Ragged
+    example: np.ndarray
+    target: np.ndarray | Ragged | None = None
+    group: int = 1
+    extra: dict = field(default_factory=dict)
+
+    @property
+    def units(self) -> int:
+        """Number of things a batch is made of: rows, or groups of rows."""
+        return len(self.ids) // self.group
+
+    @property
+    def unit_lengths(self) -> np.ndarray:
+        """Longest row of each unit, in tokens."""
+        return self.ids.lengths.reshape(self.units, self.group).max(axis=1) if self.units else np.zeros(0, np.int64)
+
+    def rows(self, units: np.ndarray) -> np.ndarray:
+        """Row numbers of some units."""
+        return (np.asarray(units)[:, None] * self.group + np.arange(self.group)).ravel()
+
+
+def micro_batches(lengths: np.ndarray, group: int, budget: int, overhead: int) -> list[np.ndarray]:
+    """Cut one batch into micro-batches of near lengths.
+
+    Minimises padded tokens plus ``overhead`` (in tokens) per micro-batch, exactly, by dynamic programming over the
+    length-sorted batch; no micro-batch is over ``budget`` padded tokens unless a single unit is.
+
+    Returns
+    -------
+    list of ndarray
+        Positions in ``lengths``, longest first.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    widths = (lengths[order] * group).tolist()
+    n = len(widths)
+    best, cut = [0.0] + [float("inf")] * n, [0] * (n + 1)
+    for start in range(n):
+        for end in range(start + 1, n + 1):
+            cost = widths[start] * (end - start)
+            if cost > budget and end > start + 1:
+                break
+            if best[start] + cost + overhead < best[end]:
+                best[end], cut[end] = best[start] + cost + overhead, start
+    parts, end = [], n
+    while end:
+        parts.append(order[cut[end] : end])
+        end = cut[end]
+    return parts[::-1]
+
+
+def stream(lengths: np.ndarray, group: int, budget: int) -> list[np.ndarray]:
+    """All units in length-sorted batches of at most ``budget`` padded tokens (for evaluation; longest first)."""
+    order = np.argsort(-lengths, kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        size = max(1, budget // max(1, int(lengths[order[start]]) * group))
+        batches.append(order[start : start + size])
+        start += size
+    return batches
+
+
+def generator(seed: int, purpose: str) -> np.random.Generator:
+    """Random numbers for one purpose: data order, dropout and new heads do not share a stream."""
+    return np.random.default_rng([seed, *purpose.encode()])
+
+
+def torch_seed(seed: int, purpose: str) -> int:
+    """A seed for torch, for one purpose."""
+    return int(generator(seed, purpose).integers(2**62))
+
+
+class EpochOrder:
+    """Batches of a fixed number of examples, every example once per epoch in random order."""
+
+    def __init__(self, units: int, batch: int, steps: int, seed: int):
+        self.units, self.batch, self.steps, self.seed = units, min(batch, units), steps, seed
+        self.per_epoch = -(-units // self.batch)
+        self._cached: tuple[int, np.ndarray] | None = None
+
+    def __getitem__(self, step: int) -> np.ndarray:
+        epoch, position = divmod(step, self.per_epoch)
+        if self._cached is None or self._cached[0] != epoch:
+            self._cached = epoch, generator(self.seed, f"order {epoch}").permutation(self.units)
+        return self._cached[1][position * self.batch : (position + 1) * self.batch]
+
+
+class TokenOrder:
+    """Batches of about ``tokens`` tokens; rows of near lengths together, groups drawn with given weights.
+
+    Parameters
+    ----------
+    lengths : ndarray (units,)
+    group : ndarray of int (units,)
+        Which collection (a language, say) each unit belongs to.
+    weight : ndarray (groups,)
+        Probability that a unit is drawn from each collection.
+    """
+
+    def __init__(self, lengths: np.ndarray, group: np.ndarray, weight: np.ndarray, tokens: int, total: int, seed: int):
+        rng = generator(seed, "order")
+        pools = [rng.permutation(np.flatnonzero(group == g)) for g in range(len(weight))]
+        if any(len(p) == 0 for p in pools):
+            raise ParameterError("a collection of texts is empty")
+        mean = sum(w * lengths[p].mean() for w, p in zip(weight, pools, strict=True))
+        drawn = rng.multinomial(int(np.ceil(total / mean)), weight)
+        picks = np.concatenate([np.resize(p, n) for p, n in zip(pools, drawn, strict=True)])
+        rng.shuffle(picks)
+        self.batches: list[np.ndarray] = []
+        pool = max(1, int(64 * tokens / mean))
+        for start in range(0, len(picks), pool):
+            part = picks[start : start + pool]
+            batches = [part[b] for b in stream(lengths[part], 1, tokens)]
+            self.batches += [batches[i] for i in rng.permutation(len(batches))]
+        self.steps = len(self.batches)
+
+    def __getitem__(self, step: int) -> np.ndarray:
+        return self.batches[step]

@@ -1,0 +1,154 @@
+"""Backbones that are built here: a small XLM-R with its own tokenizer, trained on raw text by masked language modelling.
+
+``00_backbone`` calls :func:`build` for studies whose backbone has a recipe (``backbone: {build: …}``). Text comes from the
+pocket world or from ``<data folder>/mlm_text/<language>.parquet``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .backbone import save_model
+from .batching import Features, Ragged, TokenOrder, torch_seed
+from .errors import DataError
+from .kinds import kind
+from .progress import tell
+from .study import Build, Data, expand
+from .train import Device, Hyper, fit
+
+#: raised when a recipe gives other weights than before
+VERSION = 1
+_SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
+_CARD = """---
+library_name: transformers
+tags: [xitt]
+---
+# A small XLM-R
+
+Built by xitt from raw text ({source}); {steps:,} steps, {tokens:,} tokens. A stand-in for studies of the method on small
+machines: it says nothing about published models. The recipe is in `recipe.json`.
+"""
+
+
+def text_lines(recipe: Build, data: Data) -> dict[str, list[dict]]:
+    """Raw lines by language."""
+    if recipe.text == "pocket":
+        from .pocket import text
+        from .pocket.languages import LANGUAGES
+
+        return text.lines(recipe.languages or LANGUAGES, recipe.lines or 10_000, recipe.seed)
+    import pyarrow.parquet as pq
+
+    folder = Path(expand(data.folder or "", "data.folder")).expanduser() / "mlm_text"
+    if not folder.is_dir():
+        raise DataError(f"backbone.build: {folder} is not there; it holds raw text as <language>.parquet with a column `text`")
+    found = {p.stem: p for p in sorted(folder.glob("*.parquet"))}
+    missing = [x for x in recipe.languages or () if x not in found]
+    if missing:
+        raise DataError(f"backbone.build.languages: no text for {', '.join(missing)} in {folder}; there is {', '.join(found)}")
+    out = {}
+    for language in recipe.languages or found:
+        texts = pq.read_table(found[language], columns=["text"])["text"].to_pylist()
+        rng = np.random.default_rng([recipe.seed, len(texts)])
+        chosen = rng.permutation(len(texts))[: recipe.lines] if recipe.lines else range(len(texts))
+        out[language] = [{"text": texts[i]} for i in chosen]
+    return out
+
+
+def train_tokenizer(lines: dict[str, list[dict]], vocabulary: int, length: int, exponent: float):
+    """A Unigram tokenizer in XLM-R's form (``<s> a </s></s> b </s>``, mask last), languages weighted as in training."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(" {2,}", " ")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    share = _weights([len(x) for x in lines.values()], exponent)
+    most = max(len(x) for x in lines.values())
+    texts = [row["text"] for rows, w in zip(lines.values(), share / share.max(), strict=True) for row in rows[: max(1, int(w * most))]]
+    trainer = trainers.UnigramTrainer(vocab_size=vocabulary - 1, special_tokens=list(_SPECIAL), unk_token="<unk>", show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", sep_token="</s>", cls_token="<s>", unk_token="<unk>",
+        pad_token="<pad>", mask_token="<mask>", model_max_length=length, model_input_names=["input_ids", "attention_mask"],
+    )  # fmt: skip
+
+
+def _weights(sizes: list[int], exponent: float) -> np.ndarray:
+    """Probability of each language: size to the power of ``exponent`` (Conneau et al. 2020, section 3.1)."""
+    w = np.array(sizes, float) ** exponent
+    return w / w.sum()
+
+
+def new_backbone(recipe: Build, tokenizer):
+    """An untrained XLM-R of the recipe's size."""
+    import torch
+    from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM
+
+    a = recipe.architecture
+    config = XLMRobertaConfig(
+        vocab_size=len(tokenizer), hidden_size=a.width, num_hidden_layers=a.layers, num_attention_heads=a.heads,
+        intermediate_size=a.feed_forward, max_position_embeddings=a.max_length + 2, type_vocab_size=1, layer_norm_eps=1e-5,
+        pad_token_id=1, bos_token_id=0, eos_token_id=2, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1,
+    )  # fmt: skip
+    torch.manual_seed(torch_seed(recipe.seed, "init"))
+    return XLMRobertaForMaskedLM._from_config(config, attn_implementation="sdpa").float()
+
+
+def build(recipe: Build, data: Data, folder: Path, device: Device) -> dict[str, Any]:
+    """Train a backbone and leave it in ``folder/model``.
+
+    Returns
+    -------
+    dict
+        Summary of the training, with the number of lines and the weights' checksum.
+    """
+    import torch
+
+    tell("backbone: reading or generating text")
+    lines = text_lines(recipe, data)
+    languages = tuple(lines)
+    a = recipe.architecture
+    tell(f"backbone: training a tokenizer of {a.vocabulary:,} pieces on {sum(map(len, lines.values())):,} lines in {len(languages)} languages")
+    tokenizer = train_tokenizer(lines, a.vocabulary, a.max_length, recipe.exponent)
+    model = new_backbone(recipe, tokenizer)
+    if recipe.language_noise is not None and recipe.text == "pocket":
+        from .pocket.text import seed_vectors
+
+        vectors = seed_vectors(languages, tokenizer, a.width, recipe.language_noise, recipe.seed)
+        with torch.no_grad():
+            special = len(_SPECIAL)
+            model.get_input_embeddings().weight[special:-1] = torch.from_numpy(vectors[special:-1]).float()
+    features, group, weight = _features(recipe, lines, languages, tokenizer)
+    order = TokenOrder(features.unit_lengths, group, weight, recipe.batch_tokens, recipe.tokens, recipe.seed)
+    hyper = Hyper(lr=recipe.lr, epochs=1, batch=0, length=recipe.length, max_steps=order.steps, weight_decay=0.01, warmup=0.05,
+                  clip=1.0, eval_every=order.steps, eval_examples=0, eps=1e-6)
+    summary = fit(model, kind("mlm"), features, order, hyper, recipe.seed, device, folder, tokenizer.pad_token_id, "backbone")
+    source = "the pocket world" if recipe.text == "pocket" else "mlm_text"
+    card = _CARD.format(source=source, steps=summary["steps"], tokens=summary["tokens"])
+    checksum = save_model(model.cpu(), tokenizer, folder / "model", card)
+    return {**summary, "lines": sum(map(len, lines.values())), "languages": list(languages), "weights": checksum}
+
+
+def _features(recipe: Build, lines: dict, languages: tuple[str, ...], tokenizer) -> tuple[Features, np.ndarray, np.ndarray]:
+    """All rows encoded, the collection each belongs to, and how often each collection is drawn."""
+    mlm = kind("mlm")
+    parts = [mlm.encode(lines[x], tokenizer, recipe.length, masked=recipe.masked) for x in languages]
+    weight = _weights([len(lines[x]) for x in languages], recipe.exponent)
+    if recipe.text == "pocket" and recipe.pairs > 0:
+        from .pocket import text
+
+        pairs = text.pairs(languages, 2 * (recipe.lines or 10_000), recipe.seed)
+        parts.append(mlm.encode(pairs, tokenizer, recipe.length, masked=recipe.masked))
+        weight = np.append(weight * (1 - recipe.pairs), recipe.pairs)
+    group = np.concatenate([np.full(len(p.ids), i) for i, p in enumerate(parts)])
+    values = np.concatenate([p.ids.values for p in parts])
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate([p.ids.lengths for p in parts]))])
+    return Features(Ragged(values, offsets), np.arange(len(group)), None, extra=parts[0].extra), group, weight

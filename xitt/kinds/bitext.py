@@ -1,0 +1,130 @@
+"""Sentence retrieval and mining between a language and English, without training.
+
+Fields: retrieval has ``first`` (foreign) and ``second`` (English) per row, translations of each other; mining has one example with
+``first`` and ``second`` as lists of (id, text) and ``gold`` as a list of id pairs. Predictions: ``gold`` and ``prediction`` are ids
+(empty where there is none), ``rank`` the place of the gold sentence, ``scores`` the cosine or margin; ``candidate`` the mined
+partner before the threshold.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ..retrieval import best_threshold, mine, nearest
+from .base import Kind, overlap
+
+
+class Bitext(Kind):
+    """Turns sentence vectors into predictions; vectors come from ``xitt.retrieval``."""
+
+    name = "bitext"
+    auto_class = "AutoModel"
+
+    def texts(self, examples: list[dict]) -> tuple[list[str], list[str]]:
+        """Foreign and English texts of a split."""
+        if _is_mining(examples):
+            return [t for _, t in examples[0]["first"]], [t for _, t in examples[0]["second"]]
+        return [e["first"] for e in examples], [e["second"] for e in examples]
+
+    def predict(self, examples: list[dict], first: np.ndarray, second: np.ndarray, neighbours: int, threshold: float | None):
+        """Predictions frame from vectors of the foreign and the English texts.
+
+        ``threshold`` is for mining: keep pairs at or above that margin; ``None`` takes the one that is best on this very gold
+        (as published: paper_facts 2.5).
+        """
+        if _is_mining(examples):
+            return _mined(examples[0], first, second, neighbours, threshold)
+        return _retrieved(examples, first, second)
+
+    def threshold(self, examples: list[dict], first: np.ndarray, second: np.ndarray, neighbours: int) -> float:
+        """The margin that is best on a sample set."""
+        return _mined(examples[0], first, second, neighbours, None).attrs["threshold"]
+
+    def baselines(self, train, test, labels):
+        if _is_mining(test):
+            gold = dict(test[0]["gold"])
+            # nothing better than chance mines no pair; sharing words is the only clue without an encoder
+            texts = {side: dict(test[0][side]) for side in ("first", "second")}
+            return {"overlap": _frame(gold, _overlap_pairs(texts["first"], texts["second"]), 0.5)}
+        rng = np.random.default_rng(0)
+        order = [str(i) for i in rng.integers(len(test), size=len(test))]
+        by_words = [str(_most_overlap(e["second"], [o["first"] for o in test[:400]])) for e in test]
+        gold = [str(i) for i in range(len(test))]
+        ids = [e["id"] for e in test]
+        return {"uniform": pd.DataFrame({"id": ids, "gold": gold, "prediction": order}),
+                "overlap": pd.DataFrame({"id": ids, "gold": gold, "prediction": by_words})}
+
+
+def _is_mining(examples: list[dict]) -> bool:
+    return "gold" in examples[0]
+
+
+def _retrieved(examples: list[dict], first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
+    """English asks, the other language answers; equal sentences count as one (paper_facts 2.5)."""
+    scores, rows = nearest(second, first, 1)
+    own = (first * second).sum(axis=1)
+    rank = np.concatenate([1 + (second[i : i + 1024] @ first.T > own[i : i + 1024, None] + 1e-6).sum(axis=1)
+                           for i in range(0, len(second), 1024)])
+    texts = [e["first"] for e in examples]
+    same = [i if texts[i] == texts[r] else r for i, r in enumerate(rows[:, 0])]
+    return pd.DataFrame({
+        "id": [e["id"] for e in examples], "gold": [str(i) for i in range(len(examples))], "prediction": [str(r) for r in same],
+        "rank": rank, "scores": [[s] for s in scores[:, 0]],
+    })  # fmt: skip
+
+
+def _mined(example: dict, first: np.ndarray, second: np.ndarray, neighbours: int, threshold: float | None) -> pd.DataFrame:
+    ids_first, rows_first = _unique(example["first"])
+    ids_second, rows_second = _unique(example["second"])
+    gold = dict(example["gold"])
+    pairs = mine(first[rows_first], second[rows_second], neighbours)
+    candidates: dict[str, tuple[str, float]] = {}
+    for a, b, margin in pairs:
+        for i in ids_first[a]:  # ids of equal sentences cannot be told apart: any of them is as right as the gold one
+            candidates[i] = (gold[i] if gold.get(i) in ids_second[b] else ids_second[b][0], margin)
+    if threshold is None:
+        ordered = sorted(candidates.items(), key=lambda item: -item[1][1])
+        right = np.array([gold.get(i) == c for i, (c, _) in ordered])
+        threshold = best_threshold(np.array([m for _, (_, m) in ordered]), right, len(gold))
+    return _frame(gold, candidates, threshold)
+
+
+def _frame(gold: dict[str, str], candidates: dict[str, tuple[str, float]], threshold: float) -> pd.DataFrame:
+    """One row per foreign sentence that has a gold or a mined partner."""
+    ids = list(dict.fromkeys((*gold, *candidates)))
+    found = [candidates.get(i, ("", -np.inf)) for i in ids]
+    frame = pd.DataFrame({
+        "id": ids, "gold": [gold.get(i, "") for i in ids],
+        "prediction": [c if m >= threshold else "" for c, m in found], "candidate": [c for c, _ in found],
+        "scores": [[m] if np.isfinite(m) else [] for _, m in found],
+    })  # fmt: skip
+    frame.attrs["threshold"] = float(threshold)
+    return frame
+
+
+def _unique(side: list[tuple[str, str]]) -> tuple[list[list[str]], list[int]]:
+    """Ids of each distinct sentence, and the row it first stands in."""
+    ids: dict[str, list[str]] = {}
+    rows: dict[str, int] = {}
+    for row, (name, text) in enumerate(side):
+        ids.setdefault(text, []).append(name)
+        rows.setdefault(text, row)
+    return list(ids.values()), list(rows.values())
+
+
+def _most_overlap(text: str, candidates: list[str]) -> int:
+    return int(np.argmax([overlap(c, text) for c in candidates]))
+
+
+def _overlap_pairs(first: dict[str, str], second: dict[str, str], most: int = 400) -> dict[str, tuple[str, float]]:
+    """The sentence that shares most words, for the first sentences of a corpus."""
+    names = list(second)[:most]
+    out = {}
+    for name, text in list(first.items())[:most]:
+        best = _most_overlap(text, [second[n] for n in names])
+        out[name] = (names[best], overlap(second[names[best]], text))
+    return out
+
+
+KIND = Bitext()

@@ -1,0 +1,266 @@
+"""Training as calls that are done once: the backbone, intermediate tasks, targets (scored by ``xitt.scoring``).
+
+Each call makes a frozen specification, looks for a finished run of that specification and computes only what is missing. A
+run under way continues from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from . import data, recipes, tasks
+from .errors import DataError
+from .kinds import kind
+from .metrics import METRICS
+from .progress import tell
+from .store import RunFolder, Spec, provenance, read_json
+from .study import Study
+from .train import Device, Hyper
+
+#: recipe of jiant's X-STILTs guide where neither the study nor the task says otherwise (paper_facts 2.1, 2.2)
+DEFAULTS = {
+    "lr": 1e-5, "epochs": 3, "batch": 32, "length": 256, "max_steps": None, "weight_decay": 0.01, "warmup": 0.1,
+    "clip": 1.0, "eval_every": 1000, "eval_examples": 500,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    record : dict
+        Contents of ``record.json``.
+    """
+
+    study: Study
+    path: Path
+    record: dict
+
+    @property
+    def model(self) -> Path:
+        """Folder of the trained model.
+
+        Raises
+        ------
+        DataError
+            If the weights were not kept.
+        """
+        folder = self.path / "model"
+        if not folder.is_dir():
+            raise DataError(f"{self.path.name}: the weights were not kept (keep: {self.study.params.keep}); "
+                            f"`xitt run {self.study.path} --force` makes them again")
+        return folder
+
+    @property
+    def log(self):
+        """Learning curve: a frame with ``step, loss, lr, tokens, seconds, dev``."""
+        import pandas as pd
+
+        return pd.read_json(self.path / "log.jsonl", lines=True)
+
+
+# --- where and how -------------------------------------------------------------------------------------------------
+def device(study: Study) -> Device:
+    """The device of this process, with its threads set.
+
+    Raises
+    ------
+    DataError
+        If the study asks for CUDA and there is none.
+    """
+    import torch
+
+    engine = study.params.engine
+    if engine.device == "cuda" and not torch.cuda.is_available():
+        raise DataError("engine.device: cuda, but torch sees no CUDA device; use `device: auto` or `cpu`")
+    name = "cuda" if engine.device != "cpu" and torch.cuda.is_available() else "cpu"
+    if engine.threads:
+        torch.set_num_threads(engine.threads)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    return Device(name, engine.precision, engine.micro_batch_tokens, engine.eval_batch_tokens, engine.checkpoint_seconds)
+
+
+def hyper(study: Study, task: str) -> Hyper:
+    """Hyper-parameters of one task: its own in the study, the study's, its row's, the defaults."""
+    layers = [DEFAULTS, tasks.TASKS[task].recipe, study.params.recipe.model_dump(exclude_none=True)]
+    if task in study.params.recipes:
+        layers.append(study.params.recipes[task].model_dump(exclude_none=True))
+    return Hyper(**{k: v for layer in layers for k, v in layer.items()})
+
+
+def runs_folder(study: Study) -> Path:
+    return study.out / "runs"
+
+
+# --- backbone ------------------------------------------------------------------------------------------------------
+def backbone(study: Study):
+    """The encoder before any training: fetched, or built by its recipe unless a build of that recipe is there.
+
+    Returns
+    -------
+    xitt.backbone.Encoder
+    """
+    from . import backbone as encoders
+
+    return _backbone(study, encoders)
+
+
+@lru_cache(maxsize=4)
+def _backbone(study: Study, encoders):
+    wanted = study.params.backbone
+    if wanted.build is None:
+        return encoders.fetch(wanted, study.root)
+    spec = backbone_spec(study)
+    if wanted.shipped:
+        shipped = Path(__file__).parent / wanted.shipped / "backbone"
+        recipe = read_json(shipped / "recipe.json")
+        if recipe and recipe["fingerprint"] == spec.fingerprint:
+            return encoders.open_folder(shipped, f"shipped with xitt ({wanted.shipped}), built by its recipe")
+        tell(f"backbone: the recipe differs from the shipped one of {wanted.shipped}; it is built here")
+    run = _build(study, spec)
+    return encoders.open_folder(run.model, "built by this study's recipe")
+
+
+def backbone_spec(study: Study) -> Spec:
+    """Specification of a built backbone: its recipe, the text it reads, the versions of what makes it."""
+    from . import build as builder
+    from . import train
+
+    recipe = study.params.backbone.build
+    inputs = {"recipe": recipe.model_dump(), "versions": {"build": builder.VERSION, "train": train.VERSION, "mlm": kind("mlm").version}}
+    if recipe.text == "pocket":
+        from .pocket.hub import VERSION
+
+        inputs["text"] = {"pocket": VERSION}
+    else:
+        from .study import fingerprint
+
+        inputs["text"] = fingerprint(builder.text_lines(recipe, study.params.data))
+    return Spec("backbone", "backbone", inputs)
+
+
+def _build(study: Study, spec: Spec) -> Run:
+    from . import build as builder
+
+    folder = RunFolder(runs_folder(study), spec)
+    with folder.lock():
+        if record := folder.record:
+            return Run(study, folder.path, record)
+        where = device(study)
+        begin = time.monotonic()
+        summary = builder.build(study.params.backbone.build, study.params.data, folder.begin(), where)
+        record = folder.finish({"training": summary, "weights": summary["weights"], "wall_seconds": round(time.monotonic() - begin, 1),
+                                "provenance": provenance(study.root, where.name, where.precision)})
+    return Run(study, folder.path, record)
+
+
+# --- training ------------------------------------------------------------------------------------------------------
+def train_intermediate(study: Study, recipe: str, seed: int) -> Run | None:
+    """Phase 1. ``none`` has no run: its encoder is the backbone."""
+    parsed = recipes.parse(recipe)
+    if parsed.name == "none":
+        return None
+    return train_task(study, parsed.name, "intermediate", recipe, seed, backbone(study), parent=None)
+
+
+def encoder_of(study: Study, recipe: str, seed: int):
+    """The encoder that a recipe hands on, and the run it came from (``None`` for the backbone)."""
+    from . import backbone as encoders
+
+    run = train_intermediate(study, recipe, seed)
+    if run is None:
+        return backbone(study), None
+    return encoders.open_folder(run.model, f"{recipe}, seed {seed}"), run
+
+
+def train_task(study: Study, task: str, phase: str, recipe: str, seed: int, encoder, parent: dict | None, again: bool = False) -> Run:
+    """Train one task on an encoder, unless that run is there; ``again`` makes weights that were let go once more."""
+    spec = train_spec(study, task, phase, recipe, seed, encoder)
+    folder = RunFolder(runs_folder(study), spec)
+    with folder.lock():
+        if (record := folder.record) and not again:
+            return Run(study, folder.path, record)
+        record = folder.finish(_fit(study, task, spec, folder.begin(), encoder, seed, recipe, parent))
+    return Run(study, folder.path, record)
+
+
+def train_spec(study: Study, task: str, phase: str, recipe: str, seed: int, encoder) -> Spec:
+    """Specification of a training: data, encoder, hyper-parameters, seed, versions."""
+    from dataclasses import asdict
+
+    from . import train
+
+    row, h = tasks.TASKS[task], hyper(study, task)
+    inputs = {
+        "task": {"name": task, "kind": row.kind, "labels": list(row.labels), "metrics": list(row.metrics)},
+        "data": {s: data.load(study, task, s).fingerprint for s in ("train", "dev") if s in row.source.splits},
+        "encoder": encoder.identity, "hyper": asdict(h), "seed": seed, "precision": study.params.engine.precision,
+        "versions": {"train": train.VERSION, "kind": kind(row.kind).version,
+                     "metric": METRICS[row.kind, row.metrics[0]].version},
+    }  # fmt: skip
+    readable = recipes.parse(recipe).file_name
+    label = f"01.{readable}.s{seed}" if phase == "intermediate" else f"02.{readable}.{task}.s{seed}"
+    return Spec(phase, label, inputs)
+
+
+def _fit(study: Study, task: str, spec: Spec, folder: Path, encoder, seed: int, recipe: str, parent: dict | None) -> dict:
+    from . import backbone as encoders
+    from . import train
+    from .batching import EpochOrder, torch_seed
+
+    row, h, where, begin = tasks.TASKS[task], hyper(study, task), device(study), time.monotonic()
+    k, tokenizer = kind(row.kind), encoders.load_tokenizer(encoder.path)
+    what = task if spec.phase == "intermediate" else f"{recipe} > {task}"
+    training = data.load(study, task, "train")
+    features = k.encode(training.examples, tokenizer, h.length, row.labels)
+    model = encoders.new_model(encoder.path, k.auto_class, torch_seed(seed, "init"), **k.labels(row.labels))
+    order = EpochOrder(features.units, h.batch, h.steps(features.units), seed)
+    dev = _DevScore(study, task, tokenizer, h, where) if "dev" in row.source.splits else None
+    summary = train.fit(model, k, features, order, h, seed, where, folder, tokenizer.pad_token_id, what, dev)
+    checksum = encoders.save_model(model.cpu(), tokenizer, folder / "model", _card(study, row, recipe, seed, summary))
+    (folder / "best.safetensors").unlink(missing_ok=True)
+    return {
+        "task": task, "recipe": recipe, "seed": seed, "weights": checksum, "parent": parent,
+        "data": {"train": [len(training), training.total], "revision": row.source.revision},
+        "training": summary, "wall_seconds": round(time.monotonic() - begin, 1),
+        "provenance": provenance(study.root, where.name, where.precision),
+    }  # fmt: skip
+
+
+class _DevScore:
+    """Main metric on the first English dev examples: what chooses the checkpoint (paper_facts 2.2)."""
+
+    def __init__(self, study: Study, task: str, tokenizer, h: Hyper, where: Device):
+        self.row, self.where, self.pad = tasks.TASKS[task], where, tokenizer.pad_token_id
+        self.kind = kind(self.row.kind)
+        self.examples = data.load(study, task, "dev").examples[: h.eval_examples]
+        self.features = self.kind.encode(self.examples, tokenizer, h.length, self.row.labels)
+
+    def __call__(self, model) -> float:
+        from .evaluate import run_model, scores
+
+        outputs = run_model(model, self.kind, self.features, self.where, self.pad)
+        frame = self.kind.decode(self.examples, self.features, outputs, self.row.labels)
+        values = scores(self.row.kind, self.row.metrics, frame)
+        return sum(values.values()) / len(values) if self.row.kind == "span" else values[self.row.metrics[0]]
+
+
+_CARD = """---
+library_name: transformers
+tags: [xitt]
+---
+# {title} on {recipe}, seed {seed}
+
+Trained by xitt (study `{study}`), {steps:,} steps. Opens with `{auto}`; the training's record is in `../record.json`.
+"""
+
+
+def _card(study: Study, row: tasks.Task, recipe: str, seed: int, summary: dict) -> str:
+    return _CARD.format(title=row.title, recipe=recipe, seed=seed, study=study.name, steps=summary["steps"],
+                        auto=kind(row.kind).auto_class)

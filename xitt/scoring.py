@@ -1,0 +1,161 @@
+"""Scores of a target: from a fine-tuned model (phase 2) or from sentence vectors without training (phase 3).
+
+Predictions are kept per language in ``<run>/predictions/<target>/``, with a record written last; what is there for the same
+inputs is not computed again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from . import data, recipes, tasks
+from .errors import DataError
+from .kinds import kind
+from .metrics import METRICS
+from .phases import Run, device, encoder_of, hyper, runs_folder, train_task
+from .store import RunFolder, Spec, fresh_folder, provenance, read_json, write_json
+from .study import Study, fingerprint
+
+
+def evaluate(study: Study, recipe: str, target: str, seed: int):
+    """Scores of one target in every language, as a tidy frame (DESIGN, section 3)."""
+    from . import results
+
+    row = tasks.TASKS[target]
+    encoder, parent = encoder_of(study, recipe, seed)
+    if row.train is None:
+        place = _retrieve(study, recipe, target, seed, encoder)
+    else:
+        about = parent and {"run": parent.path.name, "fingerprint": parent.record["fingerprint"], "weights": parent.record["weights"]}
+        run = train_task(study, row.train, "target", recipe, seed, encoder, about)
+        place = _score(study, run, target, encoder, about)
+    return results.tidy(read_json(place / "record.json"), recipe, target, seed)
+
+
+def _inputs(study: Study, target: str) -> dict:
+    """What an evaluation's numbers depend on besides the weights."""
+    row = tasks.TASKS[target]
+    splits = {x: data.load(study, target, "test", x).fingerprint for x in data.languages(study, target)}
+    return {"target": target, "data": splits,
+            "versions": {"kind": kind(row.kind).version, "metrics": {m: METRICS[row.kind, m].version for m in row.metrics}}}
+
+
+# --- phase 2 -------------------------------------------------------------------------------------------------------
+def _score(study: Study, run: Run, target: str, encoder, about: dict | None) -> Path:
+    """Predictions of a trained run on one target; returns their folder."""
+    from . import backbone as encoders
+    from .evaluate import predict
+
+    row = tasks.TASKS[target]
+    length = hyper(study, row.train).length
+    place, inputs = run.path / "predictions" / target, {**_inputs(study, target), "length": length}
+    wanted = fingerprint({**inputs, "weights": run.record["weights"]})
+    record = read_json(place / "record.json")
+    if record and record["fingerprint"] == wanted:
+        return place
+    if not (run.path / "model").is_dir():  # the weights were let go; the same specification makes the same ones
+        run = train_task(study, row.train, "target", run.record["recipe"], run.record["seed"], encoder, about, again=True)
+    where, begin = device(study), time.monotonic()
+    k, tokenizer = kind(row.kind), encoders.load_tokenizer(run.model)
+    model = encoders.load_model(run.model, k.auto_class).to(where.name)
+    splits = [data.load(study, target, "test", x) for x in data.languages(study, target)]
+    what = f"{run.record['recipe']} > {target}: scoring {len(splits)} languages"
+    frames = predict(model, k, tokenizer, splits, length, row.labels, where, what)
+    _write(study, place, wanted, inputs, frames, splits, {"run": run.path.name, "seconds": round(time.monotonic() - begin, 2)})
+    _drop_weights(study, run, target)
+    return place
+
+
+def _write(study: Study, place: Path, wanted: str, inputs: dict, frames: dict, splits: list, more: dict) -> None:
+    """Store predictions by language and, last, the record with their scores."""
+    from .evaluate import scores, write_predictions
+
+    row, where = tasks.TASKS[inputs["target"]], device(study)
+    with fresh_folder(place) as aside:
+        for language, frame in frames.items():
+            write_predictions(frame, aside / f"{language}.parquet")
+        write_json(aside / "record.json", {
+            "fingerprint": wanted, "inputs": inputs, "split": "test", "revision": row.source.revision,
+            "sizes": {s.language: [len(s), s.total] for s in splits},
+            "counted": {x: len(f) for x, f in frames.items()},
+            "scores": {x: scores(row.kind, row.metrics, f) for x, f in frames.items()},
+            "provenance": provenance(study.root, where.name, where.precision), **more,
+        })  # fmt: skip
+
+
+def _drop_weights(study: Study, run: Run, target: str) -> None:
+    """Delete a target's weights once every target that they serve is scored, where the study says so."""
+    if study.params.keep == "all":
+        return
+    train = tasks.TASKS[target].train
+    served = [t for t in study.trained_targets if tasks.TASKS[t].train == train]
+    if all((run.path / "predictions" / t / "record.json").is_file() for t in served):
+        shutil.rmtree(run.path / "model", ignore_errors=True)
+
+
+# --- phase 3 -------------------------------------------------------------------------------------------------------
+def default_layer(layers: int) -> int:
+    """Layer 14 of XLM-R Large, and the same depth in other sizes (DESIGN, section 5)."""
+    return round(14 / 24 * layers)
+
+
+def _retrieve(study: Study, recipe: str, target: str, seed: int, encoder) -> Path:
+    """Predictions of one retrieval target with an encoder as it is, and scores of all its layers."""
+    settings = study.params.retrieval
+    inputs = {**_inputs(study, target), "encoder": encoder.identity, "layer": settings.layer, "length": settings.length,
+              "neighbours": settings.neighbours, "precision": study.params.engine.precision, "version": _retrieval_version()}
+    spec = Spec("retrieval", f"03.{recipes.parse(recipe).file_name}.{target}.s{seed}", inputs)
+    folder = RunFolder(runs_folder(study), spec)
+    with folder.lock():
+        if folder.record is None:
+            begin, where = time.monotonic(), device(study)
+            sweep, layer = _search(study, recipe, target, encoder, folder.begin() / "predictions" / target, spec.fingerprint, inputs)
+            folder.finish({"task": target, "recipe": recipe, "seed": seed, "layer": layer, "layers": sweep,
+                           "wall_seconds": round(time.monotonic() - begin, 1),
+                           "provenance": provenance(study.root, where.name, where.precision)})
+    return folder.path / "predictions" / target
+
+
+def _retrieval_version() -> int:
+    from . import retrieval
+
+    return retrieval.VERSION
+
+
+def _search(study: Study, recipe: str, target: str, encoder, place: Path, wanted: str, inputs: dict) -> tuple[dict, int]:
+    """Embed every sentence once, score every layer, keep the predictions of the chosen one."""
+    import numpy as np
+
+    from . import backbone as encoders
+    from .evaluate import scores
+    from .progress import tell
+    from .retrieval import embed
+
+    row, settings, where, begin = tasks.TASKS[target], study.params.retrieval, device(study), time.monotonic()
+    k, tokenizer = kind(row.kind), encoders.load_tokenizer(encoder.path)
+    model = encoders.load_encoder(encoder.path).to(where.name)
+    count = model.config.num_hidden_layers
+    layer = default_layer(count) if settings.layer is None else settings.layer
+    if layer > count:
+        raise DataError(f"retrieval.layer: {layer}, but the encoder has {count} layers")
+    splits = [data.load(study, target, "test", x) for x in data.languages(study, target)]
+    sides = [k.texts(s.examples) for s in splits]
+    texts = list(dict.fromkeys(t for pair in sides for side in pair for t in side))
+    number = {t: i for i, t in enumerate(texts)}
+    tell(f"{recipe} > {target}: embedding {len(texts):,} sentences in {count + 1} layers")
+    length = min(settings.length, model.config.max_position_embeddings - 2)
+    vectors = embed(model, tokenizer, texts, tuple(range(count + 1)), length, where)
+    rows = [[np.array([number[t] for t in side]) for side in pair] for pair in sides]
+    sweep: dict[str, dict[str, float]] = {}
+    for depth, matrix in vectors.items():
+        frames = {s.language: k.predict(s.examples, matrix[a], matrix[b], settings.neighbours, None)
+                  for s, (a, b) in zip(splits, rows, strict=True)}
+        sweep[str(depth)] = {x: scores(row.kind, row.metrics, f)[row.metrics[0]] for x, f in frames.items()}
+        if depth == layer:
+            _write(study, place, wanted, inputs, frames, splits,
+                   {"layer": layer, "thresholds": {x: f.attrs.get("threshold") for x, f in frames.items()},
+                    "seconds": round(time.monotonic() - begin, 2)})
+    tell(f"{recipe} > {target}: {len(splits)} languages, layer {layer}, took {time.monotonic() - begin:.0f} s")
+    return sweep, layer

@@ -1,0 +1,205 @@
+"""Where runs live: one folder per run, written aside and renamed into place, its record last.
+
+``runs/<readable>-<hash8>/`` is a finished run; ``runs/.partial/<same name>/`` is work under way with its checkpoint. A run's
+name ends in the first eight digits of its specification's fingerprint, so what is found is what was asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from .errors import DataError
+from .study import fingerprint
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a run is: everything that can change its numbers, and nothing else.
+
+    ``inputs`` is JSON; the fingerprint is taken over all three fields' content except ``label``, which only makes
+    folder names readable.
+    """
+
+    phase: str
+    label: str
+    inputs: Json
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint({"phase": self.phase, "inputs": self.inputs})
+
+    @property
+    def folder_name(self) -> str:
+        return f"{self.label}-{self.fingerprint[:8]}"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def write_json(path: Path, content: Any) -> None:
+    write_text(path, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Json | None:
+    """A JSON file's content, or ``None`` if there is no such file.
+
+    Raises
+    ------
+    DataError
+        If the file is there but not whole.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is damaged ({error}); delete the folder {path.parent} to compute it again") from None
+
+
+@contextlib.contextmanager
+def fresh_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, renamed to ``path`` at the end; replaces what was there. Nothing is left of a failed try."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield temporary
+        os.chmod(temporary, 0o755)
+        if path.exists():
+            shutil.rmtree(path)
+        os.rename(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+class RunFolder:
+    """The folder of one run, finished or under way.
+
+    Parameters
+    ----------
+    runs : pathlib.Path
+        ``outputs/<study>/runs``.
+    spec : Spec
+    """
+
+    def __init__(self, runs: Path, spec: Spec):
+        self.spec = spec
+        self.path = runs / spec.folder_name
+        self.partial = runs / ".partial" / spec.folder_name
+        self._lock_file = runs / ".locks" / f"{spec.folder_name}.lock"
+
+    @property
+    def record(self) -> Json | None:
+        """The record of a finished run, or ``None``."""
+        record = read_json(self.path / "record.json")
+        if record is not None and record.get("fingerprint") != self.spec.fingerprint:
+            raise DataError(f"{self.path} holds the record of another run; delete that folder")
+        return record
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run: a second process waits here, then finds the work done."""
+        from filelock import FileLock
+
+        self._lock_file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._lock_file):
+            yield
+
+    def begin(self) -> Path:
+        """The working folder, with what an interrupted attempt left in it."""
+        self.partial.mkdir(parents=True, exist_ok=True)
+        write_json(self.partial / "spec.json", {"phase": self.spec.phase, "label": self.spec.label,
+                                                "fingerprint": self.spec.fingerprint, "inputs": self.spec.inputs})
+        return self.partial
+
+    def finish(self, record: Json) -> Json:
+        """Write the record last and move the folder into place."""
+        shutil.rmtree(self.partial / "checkpoint", ignore_errors=True)
+        record = {"fingerprint": self.spec.fingerprint, "phase": self.spec.phase, "label": self.spec.label, **record}
+        write_json(self.partial / "record.json", record)
+        if self.path.exists():  # weights made once more: what was scored with them stays
+            if (self.path / "predictions").is_dir():
+                os.rename(self.path / "predictions", self.partial / "predictions")
+            shutil.rmtree(self.path)
+        os.rename(self.partial, self.path)
+        return record
+
+
+# --- checksums and provenance --------------------------------------------------------------------------------------
+def checksum(*files: Path) -> str:
+    """SHA-256 over the bytes of files, in the order given."""
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+@cache
+def commit(root: str) -> str:
+    """Commit of the project, with ``+changes`` if the tree differs from it; empty outside a checkout."""
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, timeout=20, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        head = git("rev-parse", "--short=12", "HEAD")
+        return head + ("+changes" if head and git("status", "--porcelain", "--", "xitt", "params", "notebooks") else "")
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def provenance(root: Path, device: str, precision: str) -> Json:
+    """What a number came from: code, versions, machine, time."""
+    from importlib.metadata import version
+
+    import torch
+
+    from . import __version__
+
+    name = torch.cuda.get_device_name() if device.startswith("cuda") else _processor()
+    return {
+        "commit": commit(str(root)),
+        "versions": {"xitt": __version__, "python": platform.python_version(),
+                     **{p: version(p) for p in ("torch", "transformers", "datasets", "tokenizers", "numpy")}},
+        "device": name, "threads": torch.get_num_threads(), "precision": precision, "attention": "sdpa",
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,266 @@
+"""The training loop: one run on one device, exact to resume.
+
+The optimizer sees the recipe's batch; micro-batches (``xitt.batching``) only shape how it is computed, and the loss is a
+mean over the labels of the whole step. A checkpoint holds weights, optimizer, random state and position, so that a
+killed run ends with the same numbers as one never killed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from . import batching
+from .batching import Features
+from .kinds import Kind
+from .progress import Progress
+from .store import write_json
+
+#: raised when the loop's numbers change
+VERSION = 1
+#: cost of one more micro-batch, in tokens, by device
+OVERHEAD = {"cpu": 160, "cuda": 2048}
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """Hyper-parameters of one run, all resolved (see ``xitt.study.Recipe``)."""
+
+    lr: float
+    epochs: float
+    batch: int
+    length: int
+    max_steps: int | None
+    weight_decay: float
+    warmup: float
+    clip: float
+    eval_every: int
+    eval_examples: int
+    eps: float = 1e-8
+
+    def steps(self, units: int) -> int:
+        """Optimizer steps: epochs x ceil(n / batch), capped (paper_facts 2.1)."""
+        steps = int(np.ceil(self.epochs * -(-units // min(self.batch, units))))
+        return min(steps, self.max_steps) if self.max_steps else steps
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where and how precisely a run is computed."""
+
+    name: str
+    precision: str
+    micro_batch_tokens: int
+    eval_batch_tokens: int
+    checkpoint_seconds: float
+
+    def autocast(self):
+        """bfloat16 with float32 master weights, or nothing."""
+        return torch.autocast(self.name.split(":")[0], torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    @property
+    def overhead(self) -> int:
+        return OVERHEAD[self.name.split(":")[0]]
+
+
+class Diverged(RuntimeError):
+    """The loss is no longer a number."""
+
+
+def fit(
+    model: torch.nn.Module, kind: Kind, features: Features, order, hyper: Hyper, seed: int, device: Device,
+    folder: Path, pad: int, what: str, score_dev: Callable[[torch.nn.Module], float] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Train a model in place.
+
+    Parameters
+    ----------
+    order : object with ``steps`` and ``__getitem__(step)``
+        Units of each step (``EpochOrder`` or ``TokenOrder``).
+    folder : pathlib.Path
+        Working folder: ``log.jsonl``, ``checkpoint/`` and ``best.safetensors`` are kept in it.
+    score_dev : callable or None
+        Score of the model on its dev set (higher is better); with it the best checkpoint is what ``model`` is left with.
+
+    Returns
+    -------
+    dict
+        Steps, tokens (real ones, padding not counted), seconds, best step and score.
+
+    Raises
+    ------
+    Diverged
+        If the loss is not a number; names the step.
+    """
+    model.to(device.name).train()
+    optimizer = torch.optim.AdamW(_groups(model, hyper.weight_decay), lr=hyper.lr, eps=hyper.eps, fused=True)
+    schedule = _linear(hyper.lr, round(hyper.warmup * order.steps), order.steps)
+    state = _resume(folder, model, optimizer) or {"step": 0, "tokens": 0, "seconds": 0.0, "best": None}
+    if state["step"] == 0:
+        torch.manual_seed(batching.torch_seed(seed, "dropout"))
+        (folder / "log.jsonl").unlink(missing_ok=True)
+    _truncate_log(folder / "log.jsonl", state["step"])
+    lengths = features.unit_lengths
+    progress = Progress(what, order.steps, state["step"])
+    begin, saved = time.monotonic() - state["seconds"], time.monotonic()
+    recent: list[torch.Tensor] = []
+    for step in range(state["step"], order.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = schedule(step)
+        units = order[step]
+        loss, tokens = _step(model, kind, features, units, lengths, device, pad, batching.generator(seed, f"batch {step}"))
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), hyper.clip)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        recent.append(loss)
+        state["step"], state["tokens"] = step + 1, state["tokens"] + tokens
+        last = step + 1 == order.steps
+        if len(recent) == 10 or last:
+            mean = torch.stack(recent).mean().item()  # the only wait for the device in the loop
+            if not np.isfinite(mean):
+                raise Diverged(f"{what}: the loss is {mean} at step {step + 1} (learning rate {hyper.lr:g}, gradient norm {norm:.3g})")
+            recent.clear()
+            _log(folder, step=step + 1, loss=round(mean, 6), lr=schedule(step), tokens=state["tokens"],
+                 seconds=round(time.monotonic() - begin, 3))
+        progress.step(step + 1, tokens, f"loss {loss.item():.3f}" if device.name == "cpu" else "")
+        if score_dev and (last or (step + 1) % hyper.eval_every == 0):
+            _look(model, score_dev, state, folder)
+        if not last and time.monotonic() - saved > device.checkpoint_seconds:
+            state["seconds"] = time.monotonic() - begin
+            _checkpoint(folder, model, optimizer, state)
+            saved = time.monotonic()
+    if state["best"]:
+        _load(model, folder / "best.safetensors")
+    model.eval()
+    seconds = time.monotonic() - begin
+    return {"steps": order.steps, "tokens": state["tokens"], "seconds": round(seconds, 3),
+            "tokens_per_second": round(state["tokens"] / max(seconds, 1e-9), 1), "best": state["best"], "hyper": asdict(hyper)}
+
+
+def _step(model, kind, features, units, lengths, device, pad, rng) -> tuple[torch.Tensor, int]:
+    """Gradients of one optimizer step; the loss is the mean over its labels, whatever the micro-batches."""
+    losses, count = [], 0
+    for part in batching.micro_batches(lengths[units], features.group, device.micro_batch_tokens, device.overhead):
+        batch = to_device(kind.batch(features, units[part], pad, rng), device)
+        with device.autocast():
+            logits = kind.forward(model, batch)
+        total, labels = kind.loss(logits, batch["target"])
+        total.backward()
+        losses.append(total.detach())
+        count = count + labels
+    scale = 1.0 / torch.clamp(count, min=1)
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    torch._foreach_mul_(grads, scale.to(grads[0].dtype))
+    return torch.stack(losses).sum() * scale, int(features.ids.lengths[features.rows(units)].sum())
+
+
+def to_device(batch: dict, device: Device) -> dict[str, torch.Tensor]:
+    return {k: torch.from_numpy(v).to(device.name, non_blocking=True) for k, v in batch.items()}
+
+
+def _groups(model, decay: float) -> list[dict]:
+    """Weight decay on matrices only: not on biases and LayerNorm (paper_facts 2.1)."""
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    plain = [p for n, p in named if n.endswith("bias") or "LayerNorm" in n or "layer_norm" in n]
+    ids = {id(p) for p in plain}
+    return [{"params": [p for _, p in named if id(p) not in ids], "weight_decay": decay}, {"params": plain, "weight_decay": 0.0}]
+
+
+def _linear(lr: float, warmup: int, steps: int) -> Callable[[int], float]:
+    """Linear warm-up, then linear to 0."""
+    return lambda step: lr * ((step + 1) / warmup if step < warmup else (steps - step) / max(steps - warmup, 1))
+
+
+def _look(model, score_dev, state: dict, folder: Path) -> None:
+    """Score the dev set and keep the weights if they are the best so far."""
+    model.eval()
+    score = score_dev(model)
+    model.train()
+    _log(folder, step=state["step"], dev=round(score, 4))
+    if state["best"] is None or score > state["best"]["score"]:
+        state["best"] = {"step": state["step"], "score": score}
+        _save(model, folder / "best.safetensors")
+
+
+# --- checkpoints ---------------------------------------------------------------------------------------------------
+def _save(model, path: Path) -> None:
+    from safetensors.torch import save_model
+
+    temporary = path.with_suffix(".new")
+    save_model(model, str(temporary))
+    temporary.replace(path)
+
+
+def _load(model, path: Path) -> None:
+    from safetensors.torch import load_model
+
+    load_model(model, str(path))
+
+
+def _checkpoint(folder: Path, model, optimizer, state: dict) -> None:
+    """Write ``checkpoint/<step>`` aside, rename it into place, then drop older ones."""
+    from safetensors.torch import save_file
+
+    place = folder / "checkpoint" / f"{state['step']:08d}"
+    aside = place.with_name(".new")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    _save(model, aside / "model.safetensors")
+    tensors, numbers = {}, optimizer.state_dict()
+    for index, values in numbers["state"].items():
+        tensors |= {f"{index}.{k}": v.contiguous() for k, v in values.items()}
+    tensors["random.cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["random.cuda"] = torch.cuda.get_rng_state()
+    save_file(tensors, str(aside / "optimizer.safetensors"))
+    write_json(aside / "state.json", state)
+    aside.replace(place)
+    for old in place.parent.iterdir():
+        if old != place:
+            shutil.rmtree(old)
+
+
+def _resume(folder: Path, model, optimizer) -> dict | None:
+    """Load the newest whole checkpoint; returns its position."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    for place in sorted((folder / "checkpoint").glob("[0-9]*"), reverse=True):
+        try:
+            state = json.loads((place / "state.json").read_text())
+            tensors = load_file(str(place / "optimizer.safetensors"))
+            _load(model, place / "model.safetensors")
+        except (OSError, ValueError, SafetensorError):
+            print(f"checkpoint {place.name} is damaged and passed over", flush=True)
+            shutil.rmtree(place)
+            continue
+        torch.set_rng_state(tensors.pop("random.cpu"))
+        if (cuda := tensors.pop("random.cuda", None)) is not None and torch.cuda.is_available():
+            torch.cuda.set_rng_state(cuda)
+        saved = optimizer.state_dict()
+        for key, value in tensors.items():
+            index, name = key.split(".", 1)
+            saved["state"].setdefault(int(index), {})[name] = value
+        optimizer.load_state_dict(saved)
+        return state
+    return None
+
+
+def _log(folder: Path, **line) -> None:
+    with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _truncate_log(path: Path, step: int) -> None:
+    """Drop lines past a checkpoint: they will be written again."""
+    if path.exists():
+        lines = [line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step]
+        path.write_text("".join(line + "\n" for line in lines))
