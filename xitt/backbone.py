@@ -18,6 +18,12 @@ from .study import Backbone, expand
 _TOKENIZER_FILES = ("tokenizer.json", "sentencepiece.bpe.model", "tokenizer_config.json")
 
 
+def from_record(path: Path, record: dict, origin: str) -> Encoder:
+    """The encoder of a finished run, with the checksums its record holds."""
+    known = record["encoder"]
+    return Encoder(path, known["weights"], known["tokenizer"], origin, known["config"])
+
+
 @dataclass(frozen=True)
 class Encoder:
     """An encoder on disk.
@@ -26,8 +32,8 @@ class Encoder:
     ----------
     path : pathlib.Path
         Folder with ``config.json``, weights and tokenizer.
-    weights, tokenizer : str
-        SHA-256 of the weight files and of the tokenizer's files.
+    weights, tokenizer, config : str
+        SHA-256 of the weight files, of the tokenizer's files and of ``config.json``.
     origin : str
         Where it came from, for people.
     """
@@ -36,11 +42,12 @@ class Encoder:
     weights: str
     tokenizer: str
     origin: str
+    config: str
 
     @property
     def identity(self) -> dict[str, str]:
         """What a fingerprint needs to know of it."""
-        return {"weights": self.weights, "tokenizer": self.tokenizer, "config": checksum(self.path / "config.json")}
+        return {"weights": self.weights, "tokenizer": self.tokenizer, "config": self.config}
 
 
 def quiet() -> None:
@@ -63,11 +70,13 @@ def open_folder(path: Path, origin: str) -> Encoder:
         raise DataError(f"backbone: {path} has no config.json (a folder in Hugging Face layout is expected)")
     weights = sorted(path.glob("*.safetensors"))
     if not weights:
-        raise DataError(f"backbone: {path} has no *.safetensors; weights in other forms are not loaded (pickles run code)")
+        raise DataError(
+            f"backbone: {path} has no *.safetensors; weights in other forms are not loaded (pickles run code)"
+        )
     tokenizer = [path / f for f in _TOKENIZER_FILES if (path / f).is_file()]
     if not tokenizer:
         raise DataError(f"backbone: {path} has no tokenizer ({', '.join(_TOKENIZER_FILES)})")
-    return Encoder(path, checksum(*weights), checksum(*tokenizer), origin)
+    return Encoder(path, checksum(*weights), checksum(*tokenizer), origin, checksum(path / "config.json"))
 
 
 def fetch(backbone: Backbone, root: Path) -> Encoder:
@@ -81,10 +90,16 @@ def fetch(backbone: Backbone, root: Path) -> Encoder:
     revision = backbone.revision or "main"
     try:
         path = snapshot_download(backbone.hub, revision=revision, allow_patterns=["*.json", "*.safetensors", "*.model"])
-    except Exception as error:  # the hub client raises many classes for: no network, no such repository, no such revision
-        offline = "HF_HUB_OFFLINE is set" if os.environ.get("HF_HUB_OFFLINE") else "check the network, name and revision"
-        raise DataError(f"backbone: {backbone.hub}@{revision} cannot be had ({offline}): {str(error).splitlines()[0]}\n"
-                        "  with a copy on disk use `backbone: {folder: ...}`") from None
+    except (
+        Exception
+    ) as error:  # the hub client raises many classes for: no network, no such repository, no such revision
+        offline = (
+            "HF_HUB_OFFLINE is set" if os.environ.get("HF_HUB_OFFLINE") else "check the network, name and revision"
+        )
+        raise DataError(
+            f"backbone: {backbone.hub}@{revision} cannot be had ({offline}): {str(error).splitlines()[0]}\n"
+            "  with a copy on disk use `backbone: {folder: ...}`"
+        ) from None
     return open_folder(Path(path), f"{backbone.hub}@{Path(path).name[:12]}")
 
 
@@ -101,7 +116,9 @@ def load_encoder(path: Path):
     from transformers import AutoModel
 
     quiet()
-    return AutoModel.from_pretrained(str(path), dtype="float32", attn_implementation="sdpa", add_pooling_layer=False).eval()
+    return AutoModel.from_pretrained(
+        str(path), dtype="float32", attn_implementation="sdpa", add_pooling_layer=False
+    ).eval()
 
 
 def new_model(path: Path, auto_class: str, seed: int, **config):
@@ -124,7 +141,9 @@ def new_model(path: Path, auto_class: str, seed: int, **config):
         weights = {k: v for k, v in weights.items() if not k.startswith("pooler.")}
     missing, unexpected = model.base_model.load_state_dict(weights, strict=False)
     if unexpected or any(not k.startswith("pooler.") for k in missing):
-        raise DataError(f"{path}: the checkpoint does not fit its config (missing {missing[:3]}, unexpected {unexpected[:3]})")
+        raise DataError(
+            f"{path}: the checkpoint does not fit its config (missing {missing[:3]}, unexpected {unexpected[:3]})"
+        )
     return model
 
 
@@ -168,6 +187,14 @@ def describe(encoder: Encoder) -> dict[str, str | int]:
                 for n in tensors.get_slice(key).get_shape():
                     size *= n
                 parameters += size
-    return {"origin": encoder.origin, "architecture": config["architectures"][0], "layers": config["num_hidden_layers"],
-            "width": config["hidden_size"], "heads": config["num_attention_heads"], "vocabulary": config["vocab_size"],
-            "positions": config["max_position_embeddings"] - 2, "parameters": parameters, "weights SHA-256": encoder.weights[:12]}
+    return {
+        "origin": encoder.origin,
+        "architecture": config["architectures"][0],
+        "layers": config["num_hidden_layers"],
+        "width": config["hidden_size"],
+        "heads": config["num_attention_heads"],
+        "vocabulary": config["vocab_size"],
+        "positions": config["max_position_embeddings"] - 2,
+        "parameters": parameters,
+        "weights SHA-256": encoder.weights[:12],
+    }

@@ -44,11 +44,15 @@ def text_lines(recipe: Build, data: Data) -> dict[str, list[dict]]:
 
     folder = Path(expand(data.folder or "", "data.folder")).expanduser() / "mlm_text"
     if not folder.is_dir():
-        raise DataError(f"backbone.build: {folder} is not there; it holds raw text as <language>.parquet with a column `text`")
+        raise DataError(
+            f"backbone.build: {folder} is not there; it holds raw text as <language>.parquet with a column `text`"
+        )
     found = {p.stem: p for p in sorted(folder.glob("*.parquet"))}
     missing = [x for x in recipe.languages or () if x not in found]
     if missing:
-        raise DataError(f"backbone.build.languages: no text for {', '.join(missing)} in {folder}; there is {', '.join(found)}")
+        raise DataError(
+            f"backbone.build.languages: no text for {', '.join(missing)} in {folder}; there is {', '.join(found)}"
+        )
     out = {}
     for language in recipe.languages or found:
         texts = pq.read_table(found[language], columns=["text"])["text"].to_pylist()
@@ -69,8 +73,14 @@ def train_tokenizer(lines: dict[str, list[dict]], vocabulary: int, length: int, 
     tokenizer.decoder = decoders.Metaspace()
     share = _weights([len(x) for x in lines.values()], exponent)
     most = max(len(x) for x in lines.values())
-    texts = [row["text"] for rows, w in zip(lines.values(), share / share.max(), strict=True) for row in rows[: max(1, int(w * most))]]
-    trainer = trainers.UnigramTrainer(vocab_size=vocabulary - 1, special_tokens=list(_SPECIAL), unk_token="<unk>", show_progress=False)
+    texts = [
+        row["text"]
+        for rows, w in zip(lines.values(), share / share.max(), strict=True)
+        for row in rows[: max(1, int(w * most))]
+    ]
+    trainer = trainers.UnigramTrainer(
+        vocab_size=vocabulary - 1, special_tokens=list(_SPECIAL), unk_token="<unk>", show_progress=False
+    )
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
@@ -116,7 +126,9 @@ def build(recipe: Build, data: Data, folder: Path, device: Device) -> dict[str, 
     lines = text_lines(recipe, data)
     languages = tuple(lines)
     a = recipe.architecture
-    tell(f"backbone: training a tokenizer of {a.vocabulary:,} pieces on {sum(map(len, lines.values())):,} lines in {len(languages)} languages")
+    tell(
+        f"backbone: training a tokenizer of {a.vocabulary:,} pieces on {sum(map(len, lines.values())):,} lines in {len(languages)} languages"
+    )
     tokenizer = train_tokenizer(lines, a.vocabulary, a.max_length, recipe.exponent)
     model = new_backbone(recipe, tokenizer)
     if recipe.language_noise is not None and recipe.text == "pocket":
@@ -128,16 +140,45 @@ def build(recipe: Build, data: Data, folder: Path, device: Device) -> dict[str, 
             model.get_input_embeddings().weight[special:-1] = torch.from_numpy(vectors[special:-1]).float()
     features, group, weight = _features(recipe, lines, languages, tokenizer)
     order = TokenOrder(features.unit_lengths, group, weight, recipe.batch_tokens, recipe.tokens, recipe.seed)
-    hyper = Hyper(lr=recipe.lr, epochs=1, batch=0, length=recipe.length, max_steps=order.steps, weight_decay=0.01, warmup=0.05,
-                  clip=1.0, eval_every=order.steps, eval_examples=0, eps=1e-6)
-    summary = fit(model, kind("mlm"), features, order, hyper, recipe.seed, device, folder, tokenizer.pad_token_id, "backbone")
+    hyper = Hyper(
+        lr=recipe.lr,
+        epochs=1,
+        batch=0,
+        length=recipe.length,
+        max_steps=order.steps,
+        weight_decay=0.01,
+        warmup=0.05,
+        clip=1.0,
+        eval_every=order.steps,
+        eval_examples=0,
+        eps=1e-6,
+    )
+    summary = fit(
+        model,
+        kind("mlm"),
+        features,
+        order,
+        hyper,
+        recipe.seed,
+        device,
+        folder,
+        tokenizer.pad_token_id,
+        "backbone",
+    )
     source = "the pocket world" if recipe.text == "pocket" else "mlm_text"
     card = _CARD.format(source=source, steps=summary["steps"], tokens=summary["tokens"])
     checksum = save_model(model.cpu(), tokenizer, folder / "model", card)
-    return {**summary, "lines": sum(map(len, lines.values())), "languages": list(languages), "weights": checksum}
+    return {
+        **summary,
+        "lines": sum(map(len, lines.values())),
+        "languages": list(languages),
+        "weights": checksum,
+    }
 
 
-def _features(recipe: Build, lines: dict, languages: tuple[str, ...], tokenizer) -> tuple[Features, np.ndarray, np.ndarray]:
+def _features(
+    recipe: Build, lines: dict, languages: tuple[str, ...], tokenizer
+) -> tuple[Features, np.ndarray, np.ndarray]:
     """All rows encoded, the collection each belongs to, and how often each collection is drawn."""
     mlm = kind("mlm")
     parts = [mlm.encode(lines[x], tokenizer, recipe.length, masked=recipe.masked) for x in languages]

@@ -120,8 +120,9 @@ def _present(data, row: Task, split: str, language: str) -> bool:
         return (_folder(data, "local") / source.repository / f"{language}-en.{source.splits[split]}.gold").is_file()
     folder = _folder(data, "hub") / source.repository
     if source.language_column:
-        return folder.is_dir() and language in _languages_in(str(folder), _config(row, language), source.splits[split],
-                                                             source.language_column)
+        return folder.is_dir() and language in _languages_in(
+            str(folder), _config(row, language), source.splits[split], source.language_column
+        )
     configs = [folder / _config(row, language), folder / "data"]
     return any(list(c.glob(f"{source.splits[split]}-*")) for c in configs)
 
@@ -178,7 +179,9 @@ def _with_class_names(rows) -> list[Example]:
             names = inner.names
             for row in content:
                 value = row[column]
-                row[column] = [names[v] for v in value] if isinstance(value, list) else names[value] if value >= 0 else ""
+                row[column] = (
+                    [names[v] for v in value] if isinstance(value, list) else names[value] if value >= 0 else ""
+                )
     return content
 
 
@@ -186,8 +189,10 @@ def _read_bucc(data, row: Task, split: str, language: str, limit: int | None):
     """Bitext files of BUCC 2018: ``xx-en.<split>.{xx,en,gold}``, tab-separated (paper_facts 2.5)."""
     name = row.source.splits[split]
     if data.source == "hub":
-        raise DataError(f"{row.name}: the hub holds gold pairs only; mining needs the files of the BUCC release. Give them by "
-                        f"data.source: folder, in local/{row.source.repository}/{language}-en.{name}.{{{language},en,gold}}")
+        raise DataError(
+            f"{row.name}: the hub holds gold pairs only; mining needs the files of the BUCC release. Give them by "
+            f"data.source: folder, in local/{row.source.repository}/{language}-en.{name}.{{{language},en,gold}}"
+        )
     folder = _folder(data, "local") / row.source.repository
     sides = {}
     for side in (language, "en", "gold"):
@@ -199,7 +204,11 @@ def _read_bucc(data, row: Task, split: str, language: str, limit: int | None):
         bad = next((i for i, pair in enumerate(sides[side], 1) if len(pair) != 2), None)
         if bad:
             raise DataError(f"{file}:{bad}: an id and a text, separated by a tab, are expected")
-    return [{"first": sides[language], "second": sides["en"], "gold": sides["gold"]}], len(sides["gold"]), str(folder)
+    return (
+        [{"first": sides[language], "second": sides["en"], "gold": sides["gold"]}],
+        len(sides["gold"]),
+        str(folder),
+    )
 
 
 def _read_pocket(data, row: Task, split: str, language: str, limit: int | None):
@@ -251,7 +260,9 @@ def _label(row: Task, value: Any) -> str:
 
 
 def _check_choose(row: Task, e: Example, raw: Example) -> Example:
-    keys = raw["choices"]["label"] if isinstance(raw.get("choices"), dict) else [str(i) for i in range(len(e["choices"]))]
+    keys = (
+        raw["choices"]["label"] if isinstance(raw.get("choices"), dict) else [str(i) for i in range(len(e["choices"]))]
+    )
     if str(e["label"]) not in keys:
         raise ValueError(unknown("label", e["label"], keys))
     prefix = e.pop("choice_prefix", "")

@@ -66,8 +66,13 @@ def _concatenate(parts: list[Features]) -> Features:
         return [x for v in values for x in v] if isinstance(values[0], list) else np.concatenate(values)
 
     extra = {k: join([p.extra[k] for p in parts]) for k in parts[0].extra}
-    return Features(join([p.ids for p in parts]), join([p.example for p in parts]), join([p.target for p in parts]),
-                    parts[0].group, extra)
+    return Features(
+        join([p.ids for p in parts]),
+        join([p.example for p in parts]),
+        join([p.target for p in parts]),
+        parts[0].group,
+        extra,
+    )
 
 
 def scores(kind: str, metrics: tuple[str, ...], frame) -> dict[str, float]:

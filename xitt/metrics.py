@@ -131,7 +131,9 @@ def answer_f1(prediction: str, gold: str) -> float:
 
 
 def _answers_counts(frame, score: Callable[[str, str], float]) -> np.ndarray:
-    values = [max(score(p, g) for g in json.loads(gold)) for gold, p in zip(frame["gold"], frame["prediction"], strict=True)]
+    values = [
+        max(score(p, g) for g in json.loads(gold)) for gold, p in zip(frame["gold"], frame["prediction"], strict=True)
+    ]
     return np.stack([np.array(values, float), np.ones(len(values))], axis=1)
 
 

@@ -16,7 +16,7 @@ from .errors import DataError
 from .kinds import kind
 from .metrics import METRICS
 from .progress import tell
-from .store import RunFolder, Spec, provenance, read_json
+from .store import RunFolder, Spec, note_use, provenance, read_json
 from .study import Study
 from .train import Device, Hyper
 
@@ -42,6 +42,9 @@ class Run:
     path: Path
     record: dict
 
+    def __post_init__(self):
+        note_use(self.path, self.record)
+
     @property
     def model(self) -> Path:
         """Folder of the trained model.
@@ -53,8 +56,10 @@ class Run:
         """
         folder = self.path / "model"
         if not folder.is_dir():
-            raise DataError(f"{self.path.name}: the weights were not kept (keep: {self.study.params.keep}); "
-                            f"`xitt run {self.study.path} --force` makes them again")
+            raise DataError(
+                f"{self.path.name}: the weights were not kept (keep: {self.study.params.keep}); "
+                f"`xitt run {self.study.path} --force` makes them again"
+            )
         return folder
 
     @property
@@ -83,7 +88,9 @@ def device(study: Study) -> Device:
     if engine.threads:
         torch.set_num_threads(engine.threads)
     torch.backends.cuda.matmul.allow_tf32 = False
-    return Device(name, engine.precision, engine.micro_batch_tokens, engine.eval_batch_tokens, engine.checkpoint_seconds)
+    return Device(
+        name, engine.precision, engine.micro_batch_tokens, engine.eval_batch_tokens, engine.checkpoint_seconds
+    )
 
 
 def hyper(study: Study, task: str) -> Hyper:
@@ -106,25 +113,31 @@ def backbone(study: Study):
     -------
     xitt.backbone.Encoder
     """
-    from . import backbone as encoders
-
-    return _backbone(study, encoders)
+    return _backbone(study)
 
 
 @lru_cache(maxsize=4)
-def _backbone(study: Study, encoders):
+def _backbone(study: Study):
+    from . import backbone as encoders
+
     wanted = study.params.backbone
     if wanted.build is None:
         return encoders.fetch(wanted, study.root)
-    spec = backbone_spec(study)
+    if shipped := _shipped(study):
+        return encoders.open_folder(shipped, f"shipped with xitt ({wanted.shipped}), built by its recipe")
     if wanted.shipped:
-        shipped = Path(__file__).parent / wanted.shipped / "backbone"
-        recipe = read_json(shipped / "recipe.json")
-        if recipe and recipe["fingerprint"] == spec.fingerprint:
-            return encoders.open_folder(shipped, f"shipped with xitt ({wanted.shipped}), built by its recipe")
         tell(f"backbone: the recipe differs from the shipped one of {wanted.shipped}; it is built here")
-    run = _build(study, spec)
-    return encoders.open_folder(run.model, "built by this study's recipe")
+    return encoders.open_folder(build_backbone(study).model, "built by this study's recipe")
+
+
+def _shipped(study: Study) -> Path | None:
+    """Folder of the backbone that comes with the package, if it was built by this very recipe."""
+    wanted = study.params.backbone
+    if not wanted.shipped:
+        return None
+    folder = Path(__file__).parent / wanted.shipped / "backbone"
+    recipe = read_json(folder / "recipe.json")
+    return folder if recipe and recipe["fingerprint"] == backbone_spec(study).fingerprint else None
 
 
 def backbone_spec(study: Study) -> Spec:
@@ -133,7 +146,10 @@ def backbone_spec(study: Study) -> Spec:
     from . import train
 
     recipe = study.params.backbone.build
-    inputs = {"recipe": recipe.model_dump(), "versions": {"build": builder.VERSION, "train": train.VERSION, "mlm": kind("mlm").version}}
+    inputs = {
+        "recipe": recipe.model_dump(),
+        "versions": {"build": builder.VERSION, "train": train.VERSION, "mlm": kind("mlm").version},
+    }
     if recipe.text == "pocket":
         from .pocket.hub import VERSION
 
@@ -145,9 +161,11 @@ def backbone_spec(study: Study) -> Spec:
     return Spec("backbone", "backbone", inputs)
 
 
-def _build(study: Study, spec: Spec) -> Run:
+def build_backbone(study: Study) -> Run:
+    """Build the backbone by its recipe (also where a shipped one would do), unless that run is there."""
     from . import build as builder
 
+    spec = backbone_spec(study)
     folder = RunFolder(runs_folder(study), spec)
     with folder.lock():
         if record := folder.record:
@@ -155,8 +173,14 @@ def _build(study: Study, spec: Spec) -> Run:
         where = device(study)
         begin = time.monotonic()
         summary = builder.build(study.params.backbone.build, study.params.data, folder.begin(), where)
-        record = folder.finish({"training": summary, "weights": summary["weights"], "wall_seconds": round(time.monotonic() - begin, 1),
-                                "provenance": provenance(study.root, where.name, where.precision)})
+        record = folder.finish(
+            {
+                "training": summary,
+                "weights": summary["weights"],
+                "wall_seconds": round(time.monotonic() - begin, 1),
+                "provenance": provenance(study.root, where.name, where.precision),
+            }
+        )
     return Run(study, folder.path, record)
 
 
@@ -173,13 +197,52 @@ def encoder_of(study: Study, recipe: str, seed: int):
     """The encoder that a recipe hands on, and the run it came from (``None`` for the backbone)."""
     from . import backbone as encoders
 
-    run = train_intermediate(study, recipe, seed)
-    if run is None:
+    parsed = recipes.parse(recipe)
+    if parsed.name == "none":
         return backbone(study), None
-    return encoders.open_folder(run.model, f"{recipe}, seed {seed}"), run
+    run = train_intermediate(study, recipe, seed)
+    if not (run.path / "model").is_dir():
+        run = train_task(study, parsed.name, "intermediate", recipe, seed, backbone(study), None, again=True)
+    return encoders.from_record(run.model, run.record, f"{recipe}, seed {seed}"), run
 
 
-def train_task(study: Study, task: str, phase: str, recipe: str, seed: int, encoder, parent: dict | None, again: bool = False) -> Run:
+def trained(study: Study, recipe: str, seed: int):
+    """The encoder of a recipe if its run is there, else ``None``; its weights may have been let go.
+
+    For the backbone, ``None`` if it has yet to be built.
+    """
+    from . import backbone as encoders
+
+    parsed = recipes.parse(recipe)
+    if not backbone_ready(study):
+        return None
+    if parsed.name == "none":
+        return backbone(study)
+    folder = RunFolder(
+        runs_folder(study), train_spec(study, parsed.name, "intermediate", recipe, seed, backbone(study))
+    )
+    record = folder.record
+    return record and encoders.from_record(folder.path / "model", record, f"{recipe}, seed {seed}")
+
+
+def backbone_ready(study: Study) -> bool:
+    """Whether the backbone can be opened without building it."""
+    wanted = study.params.backbone
+    if wanted.build is None or _shipped(study):
+        return True
+    return RunFolder(runs_folder(study), backbone_spec(study)).record is not None
+
+
+def train_task(
+    study: Study,
+    task: str,
+    phase: str,
+    recipe: str,
+    seed: int,
+    encoder,
+    parent: dict | None,
+    again: bool = False,
+) -> Run:
     """Train one task on an encoder, unless that run is there; ``again`` makes weights that were let go once more."""
     spec = train_spec(study, task, phase, recipe, seed, encoder)
     folder = RunFolder(runs_folder(study), spec)
@@ -209,7 +272,9 @@ def train_spec(study: Study, task: str, phase: str, recipe: str, seed: int, enco
     return Spec(phase, label, inputs)
 
 
-def _fit(study: Study, task: str, spec: Spec, folder: Path, encoder, seed: int, recipe: str, parent: dict | None) -> dict:
+def _fit(
+    study: Study, task: str, spec: Spec, folder: Path, encoder, seed: int, recipe: str, parent: dict | None
+) -> dict:
     from . import backbone as encoders
     from . import train
     from .batching import EpochOrder, torch_seed
@@ -227,6 +292,7 @@ def _fit(study: Study, task: str, spec: Spec, folder: Path, encoder, seed: int, 
     (folder / "best.safetensors").unlink(missing_ok=True)
     return {
         "task": task, "recipe": recipe, "seed": seed, "weights": checksum, "parent": parent,
+        "encoder": encoders.open_folder(folder / "model", "").identity,
         "data": {"train": [len(training), training.total], "revision": row.source.revision},
         "training": summary, "wall_seconds": round(time.monotonic() - begin, 1),
         "provenance": provenance(study.root, where.name, where.precision),
@@ -262,5 +328,11 @@ Trained by xitt (study `{study}`), {steps:,} steps. Opens with `{auto}`; the tra
 
 
 def _card(study: Study, row: tasks.Task, recipe: str, seed: int, summary: dict) -> str:
-    return _CARD.format(title=row.title, recipe=recipe, seed=seed, study=study.name, steps=summary["steps"],
-                        auto=kind(row.kind).auto_class)
+    return _CARD.format(
+        title=row.title,
+        recipe=recipe,
+        seed=seed,
+        study=study.name,
+        steps=summary["steps"],
+        auto=kind(row.kind).auto_class,
+    )

@@ -34,7 +34,11 @@ class Progress:
         self.what, self.total, self.first = what, total, done
         self.begin = self.last = time.monotonic()
         self.amount, self.shown = 0, done / max(total, 1)
-        tell(f"{what}: {'continues at step ' + format(done, ',') + ' of' if done else ''} {total:,} steps".replace(":  ", ": "))
+        tell(
+            f"{what}: {'continues at step ' + format(done, ',') + ' of' if done else ''} {total:,} steps".replace(
+                ":  ", ": "
+            )
+        )
 
     def step(self, done: int, amount: int = 0, note: str = "") -> None:
         """Say that ``done`` steps are done, with ``amount`` more tokens; prints when it is time."""
@@ -46,8 +50,10 @@ class Progress:
         spent = now - self.begin
         left = spent / max(done - self.first, 1) * (self.total - done)
         rate = f"  {self.amount / max(spent, 1e-9):,.0f} tokens/s" if self.amount else ""
-        tell(f"{self.what}: {100 * share:3.0f} %  step {done:,}/{self.total:,}{rate}{'  ' + note if note else ''}"
-             f"  {'took ' + clock(spent) if done >= self.total else clock(left) + ' left'}")
+        tell(
+            f"{self.what}: {100 * share:3.0f} %  step {done:,}/{self.total:,}{rate}{'  ' + note if note else ''}"
+            f"  {'took ' + clock(spent) if done >= self.total else clock(left) + ' left'}"
+        )
 
 
 def tell(line: str) -> None:

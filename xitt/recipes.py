@@ -55,7 +55,14 @@ def parse(text: str) -> ParsedRecipe:
     options = [tuple(o.split("=", 1)) for o in match["options"].split("+") if o]
     for key, _ in options:
         if key not in OPTIONS:
-            raise ParameterError(f"recipe {text!r}: " + (unknown("option", key, OPTIONS) if OPTIONS else f"option {key!r} is unknown; no options are known yet"))
+            raise ParameterError(
+                f"recipe {text!r}: "
+                + (
+                    unknown("option", key, OPTIONS)
+                    if OPTIONS
+                    else f"option {key!r} is unknown; no options are known yet"
+                )
+            )
     return ParsedRecipe(match["name"], (), tuple(sorted(options)))
 
 

@@ -88,7 +88,9 @@ def mine(first: np.ndarray, second: np.ndarray, k: int = 4) -> list[tuple[int, i
     margin_b = backward / ((mean_second[:, None] + mean_first[to_first]) / 2)
     best_f, best_b = margin_f.argmax(1), margin_b.argmax(1)
     rows_f, rows_b = np.arange(len(first)), np.arange(len(second))
-    pairs = np.concatenate([np.stack([rows_f, to_second[rows_f, best_f]], 1), np.stack([to_first[rows_b, best_b], rows_b], 1)])
+    pairs = np.concatenate(
+        [np.stack([rows_f, to_second[rows_f, best_f]], 1), np.stack([to_first[rows_b, best_b], rows_b], 1)]
+    )
     margins = np.concatenate([margin_f[rows_f, best_f], margin_b[rows_b, best_b]])
     used_first, used_second, mined = set(), set(), []
     for i in np.argsort(-margins, kind="stable"):

@@ -14,32 +14,71 @@ from . import data, recipes, tasks
 from .errors import DataError
 from .kinds import kind
 from .metrics import METRICS
-from .phases import Run, device, encoder_of, hyper, runs_folder, train_task
-from .store import RunFolder, Spec, fresh_folder, provenance, read_json, write_json
+from .phases import Run, device, encoder_of, hyper, runs_folder, train_spec, train_task, trained
+from .store import RunFolder, Spec, fresh_folder, note_use, provenance, read_json, write_json
 from .study import Study, fingerprint
 
 
 def evaluate(study: Study, recipe: str, target: str, seed: int):
     """Scores of one target in every language, as a tidy frame (DESIGN, section 3)."""
-    from . import results
-
     row = tasks.TASKS[target]
+    if place := found(study, recipe, target, seed):
+        return _shown(place, recipe, target, seed)
     encoder, parent = encoder_of(study, recipe, seed)
     if row.train is None:
         place = _retrieve(study, recipe, target, seed, encoder)
     else:
-        about = parent and {"run": parent.path.name, "fingerprint": parent.record["fingerprint"], "weights": parent.record["weights"]}
+        about = parent and {
+            "run": parent.path.name,
+            "fingerprint": parent.record["fingerprint"],
+            "weights": parent.record["weights"],
+        }
         run = train_task(study, row.train, "target", recipe, seed, encoder, about)
         place = _score(study, run, target, encoder, about)
-    return results.tidy(read_json(place / "record.json"), recipe, target, seed)
+    return _shown(place, recipe, target, seed)
+
+
+def _shown(place: Path, recipe: str, target: str, seed: int):
+    from . import results
+
+    record = read_json(place / "record.json")
+    note_use(place, record)
+    return results.tidy(record, recipe, target, seed)
+
+
+def found(study: Study, recipe: str, target: str, seed: int) -> Path | None:
+    """Folder of the predictions if they are there for exactly these inputs; nothing is computed."""
+    row, encoder = tasks.TASKS[target], trained(study, recipe, seed)
+    if encoder is None:
+        return None
+    if row.train is None:
+        folder = RunFolder(runs_folder(study), _retrieval_spec(study, recipe, target, seed, encoder))
+        return folder.path / "predictions" / target if folder.record else None
+    folder = RunFolder(runs_folder(study), train_spec(study, row.train, "target", recipe, seed, encoder))
+    if (run := folder.record) is None:
+        return None
+    place = folder.path / "predictions" / target
+    record = read_json(place / "record.json")
+    wanted = fingerprint({**_score_inputs(study, target), "weights": run["weights"]})
+    return place if record and record["fingerprint"] == wanted else None
+
+
+def _score_inputs(study: Study, target: str) -> dict:
+    return {**_inputs(study, target), "length": hyper(study, tasks.TASKS[target].train).length}
 
 
 def _inputs(study: Study, target: str) -> dict:
     """What an evaluation's numbers depend on besides the weights."""
     row = tasks.TASKS[target]
     splits = {x: data.load(study, target, "test", x).fingerprint for x in data.languages(study, target)}
-    return {"target": target, "data": splits,
-            "versions": {"kind": kind(row.kind).version, "metrics": {m: METRICS[row.kind, m].version for m in row.metrics}}}
+    return {
+        "target": target,
+        "data": splits,
+        "versions": {
+            "kind": kind(row.kind).version,
+            "metrics": {m: METRICS[row.kind, m].version for m in row.metrics},
+        },
+    }
 
 
 # --- phase 2 -------------------------------------------------------------------------------------------------------
@@ -49,21 +88,31 @@ def _score(study: Study, run: Run, target: str, encoder, about: dict | None) -> 
     from .evaluate import predict
 
     row = tasks.TASKS[target]
-    length = hyper(study, row.train).length
-    place, inputs = run.path / "predictions" / target, {**_inputs(study, target), "length": length}
+    place, inputs = run.path / "predictions" / target, _score_inputs(study, target)
+    length = inputs["length"]
     wanted = fingerprint({**inputs, "weights": run.record["weights"]})
     record = read_json(place / "record.json")
     if record and record["fingerprint"] == wanted:
         return place
     if not (run.path / "model").is_dir():  # the weights were let go; the same specification makes the same ones
-        run = train_task(study, row.train, "target", run.record["recipe"], run.record["seed"], encoder, about, again=True)
+        run = train_task(
+            study, row.train, "target", run.record["recipe"], run.record["seed"], encoder, about, again=True
+        )
     where, begin = device(study), time.monotonic()
     k, tokenizer = kind(row.kind), encoders.load_tokenizer(run.model)
     model = encoders.load_model(run.model, k.auto_class).to(where.name)
     splits = [data.load(study, target, "test", x) for x in data.languages(study, target)]
     what = f"{run.record['recipe']} > {target}: scoring {len(splits)} languages"
     frames = predict(model, k, tokenizer, splits, length, row.labels, where, what)
-    _write(study, place, wanted, inputs, frames, splits, {"run": run.path.name, "seconds": round(time.monotonic() - begin, 2)})
+    _write(
+        study,
+        place,
+        wanted,
+        inputs,
+        frames,
+        splits,
+        {"run": run.path.name, "seconds": round(time.monotonic() - begin, 2)},
+    )
     _drop_weights(study, run, target)
     return place
 
@@ -103,28 +152,53 @@ def default_layer(layers: int) -> int:
 
 def _retrieve(study: Study, recipe: str, target: str, seed: int, encoder) -> Path:
     """Predictions of one retrieval target with an encoder as it is, and scores of all its layers."""
-    settings = study.params.retrieval
-    inputs = {**_inputs(study, target), "encoder": encoder.identity, "layer": settings.layer, "length": settings.length,
-              "neighbours": settings.neighbours, "precision": study.params.engine.precision, "version": _retrieval_version()}
-    spec = Spec("retrieval", f"03.{recipes.parse(recipe).file_name}.{target}.s{seed}", inputs)
+    spec = _retrieval_spec(study, recipe, target, seed, encoder)
     folder = RunFolder(runs_folder(study), spec)
     with folder.lock():
         if folder.record is None:
             begin, where = time.monotonic(), device(study)
-            sweep, layer = _search(study, recipe, target, encoder, folder.begin() / "predictions" / target, spec.fingerprint, inputs)
-            folder.finish({"task": target, "recipe": recipe, "seed": seed, "layer": layer, "layers": sweep,
-                           "wall_seconds": round(time.monotonic() - begin, 1),
-                           "provenance": provenance(study.root, where.name, where.precision)})
+            sweep, layer = _search(
+                study,
+                recipe,
+                target,
+                encoder,
+                folder.begin() / "predictions" / target,
+                spec.fingerprint,
+                spec.inputs,
+            )
+            folder.finish(
+                {
+                    "task": target,
+                    "recipe": recipe,
+                    "seed": seed,
+                    "layer": layer,
+                    "layers": sweep,
+                    "wall_seconds": round(time.monotonic() - begin, 1),
+                    "provenance": provenance(study.root, where.name, where.precision),
+                }
+            )
     return folder.path / "predictions" / target
 
 
-def _retrieval_version() -> int:
-    from . import retrieval
+def _retrieval_spec(study: Study, recipe: str, target: str, seed: int, encoder) -> Spec:
+    from .retrieval import VERSION
 
-    return retrieval.VERSION
+    settings = study.params.retrieval
+    inputs = {
+        **_inputs(study, target),
+        "encoder": encoder.identity,
+        "layer": settings.layer,
+        "length": settings.length,
+        "neighbours": settings.neighbours,
+        "precision": study.params.engine.precision,
+        "version": VERSION,
+    }
+    return Spec("retrieval", f"03.{recipes.parse(recipe).file_name}.{target}.s{seed}", inputs)
 
 
-def _search(study: Study, recipe: str, target: str, encoder, place: Path, wanted: str, inputs: dict) -> tuple[dict, int]:
+def _search(
+    study: Study, recipe: str, target: str, encoder, place: Path, wanted: str, inputs: dict
+) -> tuple[dict, int]:
     """Embed every sentence once, score every layer, keep the predictions of the chosen one."""
     import numpy as np
 
@@ -150,12 +224,24 @@ def _search(study: Study, recipe: str, target: str, encoder, place: Path, wanted
     rows = [[np.array([number[t] for t in side]) for side in pair] for pair in sides]
     sweep: dict[str, dict[str, float]] = {}
     for depth, matrix in vectors.items():
-        frames = {s.language: k.predict(s.examples, matrix[a], matrix[b], settings.neighbours, None)
-                  for s, (a, b) in zip(splits, rows, strict=True)}
+        frames = {
+            s.language: k.predict(s.examples, matrix[a], matrix[b], settings.neighbours, None)
+            for s, (a, b) in zip(splits, rows, strict=True)
+        }
         sweep[str(depth)] = {x: scores(row.kind, row.metrics, f)[row.metrics[0]] for x, f in frames.items()}
         if depth == layer:
-            _write(study, place, wanted, inputs, frames, splits,
-                   {"layer": layer, "thresholds": {x: f.attrs.get("threshold") for x, f in frames.items()},
-                    "seconds": round(time.monotonic() - begin, 2)})
+            _write(
+                study,
+                place,
+                wanted,
+                inputs,
+                frames,
+                splits,
+                {
+                    "layer": layer,
+                    "thresholds": {x: f.attrs.get("threshold") for x, f in frames.items()},
+                    "seconds": round(time.monotonic() - begin, 2),
+                },
+            )
     tell(f"{recipe} > {target}: {len(splits)} languages, layer {layer}, took {time.monotonic() - begin:.0f} s")
     return sweep, layer

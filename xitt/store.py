@@ -137,14 +137,26 @@ class RunFolder:
     def begin(self) -> Path:
         """The working folder, with what an interrupted attempt left in it."""
         self.partial.mkdir(parents=True, exist_ok=True)
-        write_json(self.partial / "spec.json", {"phase": self.spec.phase, "label": self.spec.label,
-                                                "fingerprint": self.spec.fingerprint, "inputs": self.spec.inputs})
+        write_json(
+            self.partial / "spec.json",
+            {
+                "phase": self.spec.phase,
+                "label": self.spec.label,
+                "fingerprint": self.spec.fingerprint,
+                "inputs": self.spec.inputs,
+            },
+        )
         return self.partial
 
     def finish(self, record: Json) -> Json:
         """Write the record last and move the folder into place."""
         shutil.rmtree(self.partial / "checkpoint", ignore_errors=True)
-        record = {"fingerprint": self.spec.fingerprint, "phase": self.spec.phase, "label": self.spec.label, **record}
+        record = {
+            "fingerprint": self.spec.fingerprint,
+            "phase": self.spec.phase,
+            "label": self.spec.label,
+            **record,
+        }
         write_json(self.partial / "record.json", record)
         if self.path.exists():  # weights made once more: what was scored with them stays
             if (self.path / "predictions").is_dir():
@@ -152,6 +164,15 @@ class RunFolder:
             shutil.rmtree(self.path)
         os.rename(self.partial, self.path)
         return record
+
+
+def note_use(place: Path, record: Json) -> None:
+    """Leave a note that a notebook shows this record, for the batch runner (``XITT_USES``)."""
+    path = os.environ.get("XITT_USES")
+    if path:
+        runs = next((p for p in place.parents if p.name == "runs"), None)
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(f"{place.relative_to(runs) if runs else place}\t{record['fingerprint']}\n")
 
 
 # --- checksums and provenance --------------------------------------------------------------------------------------
@@ -168,6 +189,7 @@ def checksum(*files: Path) -> str:
 @cache
 def commit(root: str) -> str:
     """Commit of the project, with ``+changes`` if the tree differs from it; empty outside a checkout."""
+
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, timeout=20, check=False)
         return done.stdout.strip() if done.returncode == 0 else ""
@@ -190,9 +212,15 @@ def provenance(root: Path, device: str, precision: str) -> Json:
     name = torch.cuda.get_device_name() if device.startswith("cuda") else _processor()
     return {
         "commit": commit(str(root)),
-        "versions": {"xitt": __version__, "python": platform.python_version(),
-                     **{p: version(p) for p in ("torch", "transformers", "datasets", "tokenizers", "numpy")}},
-        "device": name, "threads": torch.get_num_threads(), "precision": precision, "attention": "sdpa",
+        "versions": {
+            "xitt": __version__,
+            "python": platform.python_version(),
+            **{p: version(p) for p in ("torch", "transformers", "datasets", "tokenizers", "numpy")},
+        },
+        "device": name,
+        "threads": torch.get_num_threads(),
+        "precision": precision,
+        "attention": "sdpa",
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 

@@ -16,7 +16,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from . import recipes, tasks
 from .errors import DataError, ParameterError, nearest, unknown
@@ -79,7 +88,9 @@ class Build(Model):
     lr: PositiveFloat = 1e-3
     masked: PositiveFloat = 0.25
     pairs: float = Field(0.5, ge=0, le=1)  # share of batches that are translation pairs (pocket text only)
-    language_noise: float | None = Field(None, ge=0)  # pocket: word vectors start as concept vector + noise of this size
+    language_noise: float | None = Field(
+        None, ge=0
+    )  # pocket: word vectors start as concept vector + noise of this size
     exponent: float = Field(0.5, gt=0, le=1)  # languages are drawn with p ~ size ** exponent
     seed: NonNegativeInt = 0
 
@@ -91,7 +102,9 @@ class Backbone(Model):
     revision: str | None = None
     folder: str | None = None
     build: Build | None = None
-    shipped: str | None = None  # name of a built backbone that comes with the package (used while its recipe is unchanged)
+    shipped: str | None = (
+        None  # name of a built backbone that comes with the package (used while its recipe is unchanged)
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Backbone:
@@ -304,7 +317,9 @@ def expand(text: str, where: str) -> str:
     def value(match: re.Match) -> str:
         name = match[1] or match[2]
         if name not in os.environ:
-            raise DataError(f"{where}: environment variable {name} is not set; set it to the folder meant, e.g. {name}=/data xitt ...")
+            raise DataError(
+                f"{where}: environment variable {name} is not set; set it to the folder meant, e.g. {name}=/data xitt ..."
+            )
         return os.environ[name]
 
     return re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, text)
@@ -333,8 +348,10 @@ class Study:
         self.name = params.name
 
     def __repr__(self) -> str:
-        return (f"Study {self.name!r}: {len(self.intermediates)} intermediates x {len(self.targets)} targets, "
-                f"seeds {', '.join(map(str, self.params.seeds))}, data from {self.params.data.source}")
+        return (
+            f"Study {self.name!r}: {len(self.intermediates)} intermediates x {len(self.targets)} targets, "
+            f"seeds {', '.join(map(str, self.params.seeds))}, data from {self.params.data.source}"
+        )
 
     @cached_property
     def intermediates(self) -> tuple[str, ...]:
@@ -371,6 +388,25 @@ class Study:
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
             raise ParameterError(f"seed must be a whole number from 0, not {seed!r}")
         return recipes.canonical(recipe)
+
+    def choose_targets(self, text: str) -> tuple[str, ...]:
+        """Trained targets from a comma-separated list, or all of the study for ``all``.
+
+        Raises
+        ------
+        ParameterError
+            If one is unknown or is not trained.
+        """
+        if text.strip() == "all":
+            return self.trained_targets
+        valid = [t.name for t in tasks.TASKS.values() if "target" in t.roles and t.train]
+        names = tuple(dict.fromkeys(x.strip() for x in text.split(",") if x.strip()))
+        for name in names:
+            if name not in valid:
+                raise ParameterError(unknown("trained target", name, ["all", *valid]))
+        if not names:
+            raise ParameterError(f"targets: give a comma-separated list, or all\n  valid: {', '.join(valid)}")
+        return names
 
     # --- work, in the words of the notebooks -----------------------------------------------------------------------
     def backbone(self):
@@ -417,8 +453,10 @@ def find_study(path: str | os.PathLike) -> Path:
                 return (folder / name).resolve()
     root = find_root(here)
     there = sorted(p.name for p in (root / "params").glob("*.yaml")) if root else []
-    raise ParameterError(f"study {str(path)!r}: there is no such file here or in a folder above"
-                         f"{nearest(Path(given).name, there)}" + (f"\n  in {root / 'params'}: {', '.join(there)}" if there else ""))
+    raise ParameterError(
+        f"study {str(path)!r}: there is no such file here or in a folder above"
+        f"{nearest(Path(given).name, there)}" + (f"\n  in {root / 'params'}: {', '.join(there)}" if there else "")
+    )
 
 
 def load_study(path: str | os.PathLike) -> Study:

@@ -87,7 +87,12 @@ UPOS = ("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART
         "SYM", "VERB", "X")  # fmt: skip
 BIO = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
 _XTREME = "google/xtreme"
-_SPAN = {"context": "context", "question": "question", "answers": "answers.text", "starts": "answers.answer_start"}
+_SPAN = {
+    "context": "context",
+    "question": "question",
+    "answers": "answers.text",
+    "starts": "answers.answer_start",
+}
 _QA_RECIPE = {"epochs": 2, "batch": 16, "length": 384}
 
 

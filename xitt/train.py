@@ -116,7 +116,9 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = schedule(step)
         units = order[step]
-        loss, tokens = _step(model, kind, features, units, lengths, device, pad, batching.generator(seed, f"batch {step}"))
+        loss, tokens = _step(
+            model, kind, features, units, lengths, device, pad, batching.generator(seed, f"batch {step}")
+        )
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), hyper.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -126,10 +128,18 @@ def fit(
         if len(recent) == 10 or last:
             mean = torch.stack(recent).mean().item()  # the only wait for the device in the loop
             if not np.isfinite(mean):
-                raise Diverged(f"{what}: the loss is {mean} at step {step + 1} (learning rate {hyper.lr:g}, gradient norm {norm:.3g})")
+                raise Diverged(
+                    f"{what}: the loss is {mean} at step {step + 1} (learning rate {hyper.lr:g}, gradient norm {norm:.3g})"
+                )
             recent.clear()
-            _log(folder, step=step + 1, loss=round(mean, 6), lr=schedule(step), tokens=state["tokens"],
-                 seconds=round(time.monotonic() - begin, 3))
+            _log(
+                folder,
+                step=step + 1,
+                loss=round(mean, 6),
+                lr=schedule(step),
+                tokens=state["tokens"],
+                seconds=round(time.monotonic() - begin, 3),
+            )
         progress.step(step + 1, tokens, f"loss {loss.item():.3f}" if device.name == "cpu" else "")
         if score_dev and (last or (step + 1) % hyper.eval_every == 0):
             _look(model, score_dev, state, folder)
@@ -141,8 +151,14 @@ def fit(
         _load(model, folder / "best.safetensors")
     model.eval()
     seconds = time.monotonic() - begin
-    return {"steps": order.steps, "tokens": state["tokens"], "seconds": round(seconds, 3),
-            "tokens_per_second": round(state["tokens"] / max(seconds, 1e-9), 1), "best": state["best"], "hyper": asdict(hyper)}
+    return {
+        "steps": order.steps,
+        "tokens": state["tokens"],
+        "seconds": round(seconds, 3),
+        "tokens_per_second": round(state["tokens"] / max(seconds, 1e-9), 1),
+        "best": state["best"],
+        "hyper": asdict(hyper),
+    }
 
 
 def _step(model, kind, features, units, lengths, device, pad, rng) -> tuple[torch.Tensor, int]:
@@ -171,7 +187,10 @@ def _groups(model, decay: float) -> list[dict]:
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     plain = [p for n, p in named if n.endswith("bias") or "LayerNorm" in n or "layer_norm" in n]
     ids = {id(p) for p in plain}
-    return [{"params": [p for _, p in named if id(p) not in ids], "weight_decay": decay}, {"params": plain, "weight_decay": 0.0}]
+    return [
+        {"params": [p for _, p in named if id(p) not in ids], "weight_decay": decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
 
 
 def _linear(lr: float, warmup: int, steps: int) -> Callable[[int], float]:
@@ -262,5 +281,7 @@ def _log(folder: Path, **line) -> None:
 def _truncate_log(path: Path, step: int) -> None:
     """Drop lines past a checkpoint: they will be written again."""
     if path.exists():
-        lines = [line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step]
+        lines = [
+            line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step
+        ]
         path.write_text("".join(line + "\n" for line in lines))

@@ -28,8 +28,11 @@ class Kind:
 
     def labels(self, labels: tuple[str, ...]) -> dict[str, Any]:
         """Arguments of the model's configuration for a label set."""
-        return {"num_labels": len(labels), "id2label": dict(enumerate(labels)),
-                "label2id": {l: i for i, l in enumerate(labels)}}
+        return {
+            "num_labels": len(labels),
+            "id2label": dict(enumerate(labels)),
+            "label2id": {l: i for i, l in enumerate(labels)},
+        }
 
     def encode(self, examples: list[dict], tokenizer, length: int, labels: tuple[str, ...]) -> Features:
         """Token ids and targets of examples, at most ``length`` tokens a row."""
@@ -41,7 +44,11 @@ class Kind:
         lengths = features.ids.lengths[rows]
         ids = features.ids.padded(rows, pad).astype(np.int64)
         mask = np.arange(ids.shape[1])[None, :] < lengths[:, None]
-        return {"input_ids": ids, "attention_mask": mask.astype(np.int64), "target": self.target(features, units, rows)}
+        return {
+            "input_ids": ids,
+            "attention_mask": mask.astype(np.int64),
+            "target": self.target(features, units, rows),
+        }
 
     def target(self, features: Features, units: np.ndarray, rows: np.ndarray):
         """Targets of a batch; by default one number per unit."""
@@ -56,7 +63,9 @@ class Kind:
         import torch.nn.functional as F
 
         labels = target.reshape(-1)
-        total = F.cross_entropy(logits.float().reshape(-1, logits.shape[-1]), labels, ignore_index=IGNORE, reduction="sum")
+        total = F.cross_entropy(
+            logits.float().reshape(-1, logits.shape[-1]), labels, ignore_index=IGNORE, reduction="sum"
+        )
         return total, (labels != IGNORE).sum()
 
     def outputs(self, logits, batch: dict, features: Features, units: np.ndarray) -> list:

@@ -27,7 +27,14 @@ class Bitext(Kind):
             return [t for _, t in examples[0]["first"]], [t for _, t in examples[0]["second"]]
         return [e["first"] for e in examples], [e["second"] for e in examples]
 
-    def predict(self, examples: list[dict], first: np.ndarray, second: np.ndarray, neighbours: int, threshold: float | None):
+    def predict(
+        self,
+        examples: list[dict],
+        first: np.ndarray,
+        second: np.ndarray,
+        neighbours: int,
+        threshold: float | None,
+    ):
         """Predictions frame from vectors of the foreign and the English texts.
 
         ``threshold`` is for mining: keep pairs at or above that margin; ``None`` takes the one that is best on this very gold
@@ -52,8 +59,10 @@ class Bitext(Kind):
         by_words = [str(_most_overlap(e["second"], [o["first"] for o in test[:400]])) for e in test]
         gold = [str(i) for i in range(len(test))]
         ids = [e["id"] for e in test]
-        return {"uniform": pd.DataFrame({"id": ids, "gold": gold, "prediction": order}),
-                "overlap": pd.DataFrame({"id": ids, "gold": gold, "prediction": by_words})}
+        return {
+            "uniform": pd.DataFrame({"id": ids, "gold": gold, "prediction": order}),
+            "overlap": pd.DataFrame({"id": ids, "gold": gold, "prediction": by_words}),
+        }
 
 
 def _is_mining(examples: list[dict]) -> bool:
@@ -64,8 +73,12 @@ def _retrieved(examples: list[dict], first: np.ndarray, second: np.ndarray) -> p
     """English asks, the other language answers; equal sentences count as one (paper_facts 2.5)."""
     scores, rows = nearest(second, first, 1)
     own = (first * second).sum(axis=1)
-    rank = np.concatenate([1 + (second[i : i + 1024] @ first.T > own[i : i + 1024, None] + 1e-6).sum(axis=1)
-                           for i in range(0, len(second), 1024)])
+    rank = np.concatenate(
+        [
+            1 + (second[i : i + 1024] @ first.T > own[i : i + 1024, None] + 1e-6).sum(axis=1)
+            for i in range(0, len(second), 1024)
+        ]
+    )
     texts = [e["first"] for e in examples]
     same = [i if texts[i] == texts[r] else r for i, r in enumerate(rows[:, 0])]
     return pd.DataFrame({
@@ -74,7 +87,9 @@ def _retrieved(examples: list[dict], first: np.ndarray, second: np.ndarray) -> p
     })  # fmt: skip
 
 
-def _mined(example: dict, first: np.ndarray, second: np.ndarray, neighbours: int, threshold: float | None) -> pd.DataFrame:
+def _mined(
+    example: dict, first: np.ndarray, second: np.ndarray, neighbours: int, threshold: float | None
+) -> pd.DataFrame:
     ids_first, rows_first = _unique(example["first"])
     ids_second, rows_second = _unique(example["second"])
     gold = dict(example["gold"])

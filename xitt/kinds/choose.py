@@ -21,7 +21,7 @@ class Choose(Kind):
     auto_class = "AutoModelForMultipleChoice"
 
     def labels(self, labels):
-        return {}
+        return {"num_labels": 1}  # not those of the task before
 
     def encode(self, examples, tokenizer, length, labels):
         sizes = {len(e["choices"]) for e in examples}
@@ -53,13 +53,21 @@ class Choose(Kind):
 
     def baselines(self, train, test, labels):
         def frame(predictions):
-            return pd.DataFrame({"id": [e["id"] for e in test], "gold": [str(e["label"]) for e in test],
-                                 "prediction": [str(p) for p in predictions]})
+            return pd.DataFrame(
+                {
+                    "id": [e["id"] for e in test],
+                    "gold": [str(e["label"]) for e in test],
+                    "prediction": [str(p) for p in predictions],
+                }
+            )
 
         rng = np.random.default_rng(0)
         most = pd.Series([e["label"] for e in train]).mode()[0]
-        return {"uniform": frame([rng.integers(len(e["choices"])) for e in test]), "majority": frame([most] * len(test)),
-                "overlap": frame([int(np.argmax([overlap(e["prompt"], c) for c in e["choices"]])) for e in test])}
+        return {
+            "uniform": frame([rng.integers(len(e["choices"])) for e in test]),
+            "majority": frame([most] * len(test)),
+            "overlap": frame([int(np.argmax([overlap(e["prompt"], c) for c in e["choices"]])) for e in test]),
+        }
 
 
 KIND = Choose()

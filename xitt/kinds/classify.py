@@ -35,15 +35,20 @@ class Classify(Kind):
 
     def baselines(self, train, test, labels):
         def frame(predictions):
-            return pd.DataFrame({"id": [e["id"] for e in test], "gold": [e["label"] for e in test], "prediction": predictions})
+            return pd.DataFrame(
+                {"id": [e["id"] for e in test], "gold": [e["label"] for e in test], "prediction": predictions}
+            )
 
         # uniform guessing, as its expectation would be met exactly: the labels in turn, against labels sorted by id
         rng = np.random.default_rng(0)
         counts = pd.Series([e["label"] for e in train]).value_counts()
         edges, names = _overlap_rule(train, labels)
         by_overlap = [names[np.searchsorted(edges, overlap(e["first"], e.get("second") or ""), "right")] for e in test]
-        return {"uniform": frame([labels[i] for i in rng.integers(len(labels), size=len(test))]),
-                "majority": frame([counts.index[0]] * len(test)), "overlap": frame(by_overlap)}
+        return {
+            "uniform": frame([labels[i] for i in rng.integers(len(labels), size=len(test))]),
+            "majority": frame([counts.index[0]] * len(test)),
+            "overlap": frame(by_overlap),
+        }
 
 
 def _overlap_rule(train: list[dict], labels: tuple[str, ...], bins: int = 8) -> tuple[np.ndarray, list[str]]:

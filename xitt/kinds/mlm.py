@@ -19,15 +19,19 @@ class MaskedLM(Kind):
     auto_class = "AutoModelForMaskedLM"
 
     def labels(self, labels):
-        return {}
+        return {"num_labels": 2}  # not those of the task before
 
     def encode(self, examples, tokenizer, length, labels=(), masked: float = 0.15):
         texts = [e["text"] for e in examples]
         seconds = [e.get("second") for e in examples]
         pair = (texts, seconds) if seconds and seconds[0] is not None else (texts,)
         ids = tokenizer(*pair, truncation="longest_first", max_length=length)["input_ids"]
-        extra = {"masked": masked, "mask_id": tokenizer.mask_token_id, "vocabulary": len(tokenizer),
-                 "special": np.array(sorted(tokenizer.all_special_ids))}
+        extra = {
+            "masked": masked,
+            "mask_id": tokenizer.mask_token_id,
+            "vocabulary": len(tokenizer),
+            "special": np.array(sorted(tokenizer.all_special_ids)),
+        }
         return Features(Ragged.of(ids), np.arange(len(examples)), None, extra=extra)
 
     def batch(self, features, units, pad, rng=None):
@@ -45,7 +49,9 @@ class MaskedLM(Kind):
 
     def forward(self, model, batch):
         """Logits of the masked places only: the vocabulary is the largest matrix of a small model."""
-        hidden = model.base_model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+        hidden = model.base_model(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+        ).last_hidden_state
         return model.lm_head(hidden[batch["target"] != IGNORE])
 
     def loss(self, logits, target):

@@ -24,12 +24,19 @@ class Span(Kind):
     auto_class = "AutoModelForQuestionAnswering"
 
     def labels(self, labels):
-        return {}
+        return {"num_labels": 2}  # not those of the task before
 
     def encode(self, examples, tokenizer, length, labels):
         questions = [_cut(tokenizer, e["question"]) for e in examples]
-        window = tokenizer(questions, [e["context"] for e in examples], truncation="only_second", max_length=length,
-                           stride=min(STRIDE, length // 3), return_overflowing_tokens=True, return_offsets_mapping=True)
+        window = tokenizer(
+            questions,
+            [e["context"] for e in examples],
+            truncation="only_second",
+            max_length=length,
+            stride=min(STRIDE, length // 3),
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+        )
         owner = np.array(window["overflow_to_sample_mapping"])
         target, first, offsets = [], [], []
         for i, example in enumerate(owner):
@@ -52,8 +59,12 @@ class Span(Kind):
         import torch.nn.functional as F
 
         mask_value = -1e4  # padding cannot be chosen; attention never reads it
-        total = F.cross_entropy(logits.float().clamp_min(mask_value).flatten(0, 1), target.flatten(), ignore_index=IGNORE,
-                                reduction="sum")
+        total = F.cross_entropy(
+            logits.float().clamp_min(mask_value).flatten(0, 1),
+            target.flatten(),
+            ignore_index=IGNORE,
+            reduction="sum",
+        )
         return total / 2, target.new_tensor(target.shape[0])
 
     def outputs(self, logits, batch, features, units):
@@ -112,7 +123,9 @@ def best_spans(logits, context: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
 
 def _cut(tokenizer, question: str) -> str:
     """The question, cut to its first pieces."""
-    found = tokenizer(question.strip(), add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"]
+    found = tokenizer(question.strip(), add_special_tokens=False, return_offsets_mapping=True, verbose=False)[
+        "offset_mapping"
+    ]
     return question.strip() if len(found) <= QUESTION_LENGTH else question.strip()[: found[QUESTION_LENGTH - 1][1]]
 
 

@@ -24,12 +24,19 @@ class Tag(Kind):
     auto_class = "AutoModelForTokenClassification"
 
     def encode(self, examples, tokenizer, length, labels):
-        pieces = tokenizer([e["tokens"] for e in examples], is_split_into_words=True, add_special_tokens=False,
-                           truncation=False, verbose=False)
+        pieces = tokenizer(
+            [e["tokens"] for e in examples],
+            is_split_into_words=True,
+            add_special_tokens=False,
+            truncation=False,
+            verbose=False,
+        )
         number = {label: i for i, label in enumerate(labels)}
         ids, targets, owner, positions = [], [], [], []
         for i, example in enumerate(examples):
-            words = _pieces_by_word(pieces["input_ids"][i], pieces.word_ids(i), len(example["tokens"]), tokenizer.unk_token_id)
+            words = _pieces_by_word(
+                pieces["input_ids"][i], pieces.word_ids(i), len(example["tokens"]), tokenizer.unk_token_id
+            )
             for window in _windows(words, length - 2):
                 row, target, at = [tokenizer.cls_token_id], [IGNORE], []
                 for w in window:
@@ -64,7 +71,9 @@ class Tag(Kind):
         known = {w: c.most_common(1)[0][0] for w, c in by_word.items()}
         rng = np.random.default_rng(0)
         return {
-            "uniform": _frame(test, [[labels[i] for i in rng.integers(len(labels), size=len(e["tags"]))] for e in test]),
+            "uniform": _frame(
+                test, [[labels[i] for i in rng.integers(len(labels), size=len(e["tags"]))] for e in test]
+            ),
             "majority": _frame(test, [[overall] * len(e["tags"]) for e in test]),
             "majority_per_word": _frame(test, [[known.get(t.lower(), overall) for t in e["tokens"]] for e in test]),
         }

@@ -101,13 +101,22 @@ def _join(lines: list[str], language: str) -> str:
 
 
 def _mnli(meanings, language):
-    return [{"premise": _text(p, language), "hypothesis": _text(h, language), "label": nli.LABELS.index(label)}
-            for p, h, label in meanings]
+    return [
+        {"premise": _text(p, language), "hypothesis": _text(h, language), "label": nli.LABELS.index(label)}
+        for p, h, label in meanings
+    ]
 
 
 def _xnli(meanings, language):
-    return [{"sentence1": _text(p, language), "sentence2": _text(h, language), "gold_label": label, "language": language}
-            for p, h, label in meanings]
+    return [
+        {
+            "sentence1": _text(p, language),
+            "sentence2": _text(h, language),
+            "gold_label": label,
+            "language": language,
+        }
+        for p, h, label in meanings
+    ]
 
 
 def _squad(meanings, language):
@@ -117,21 +126,42 @@ def _squad(meanings, language):
         start = sum(len(line.text) + len(gap) for line in lines[: reading.index])
         first, last = lines[reading.index].span(reading.ask)
         answer = lines[reading.index].text[first:last]
-        out.append({"id": str(number), "title": "", "context": gap.join(line.text for line in lines),
-                    "question": g.sentence(reading.question).text,
-                    "answers": {"text": [answer], "answer_start": [start + first]}})
+        out.append(
+            {
+                "id": str(number),
+                "title": "",
+                "context": gap.join(line.text for line in lines),
+                "question": g.sentence(reading.question).text,
+                "answers": {"text": [answer], "answer_start": [start + first]},
+            }
+        )
     return out
 
 
 def _hellaswag(meanings, language):
-    return [{"ind": i, "ctx_a": _join([_text(c, language) for c in m.context], language), "ctx_b": "",
-             "endings": [_text(e, language) for e in m.endings], "label": str(m.label)} for i, m in enumerate(meanings)]
+    return [
+        {
+            "ind": i,
+            "ctx_a": _join([_text(c, language) for c in m.context], language),
+            "ctx_b": "",
+            "endings": [_text(e, language) for e in m.endings],
+            "label": str(m.label),
+        }
+        for i, m in enumerate(meanings)
+    ]
 
 
 def _commonsense(meanings, language):
-    return [{"id": str(i), "question": _text(m.question, language), "question_concept": m.about,
-             "choices": {"label": list("ABCDE"), "text": [word(c, language) for c in m.choices]},
-             "answerKey": "ABCDE"[m.label]} for i, m in enumerate(meanings)]
+    return [
+        {
+            "id": str(i),
+            "question": _text(m.question, language),
+            "question_concept": m.about,
+            "choices": {"label": list("ABCDE"), "text": [word(c, language) for c in m.choices]},
+            "answerKey": "ABCDE"[m.label],
+        }
+        for i, m in enumerate(meanings)
+    ]
 
 
 def word(concept: str, language: str) -> str:
@@ -153,8 +183,15 @@ def _tagged(line: Line, attribute: str, column: str) -> dict:
 
 
 def _tatoeba(meanings, language):
-    return [{"source_sentence": _text(m, language) + "\n", "target_sentence": _text(m, "en") + "\n",
-             "source_lang": language, "target_lang": "eng"} for m in meanings]
+    return [
+        {
+            "source_sentence": _text(m, language) + "\n",
+            "target_sentence": _text(m, "en") + "\n",
+            "source_lang": language,
+            "target_lang": "eng",
+        }
+        for m in meanings
+    ]
 
 
 def _bucc(meanings, language, overlap: float = 0.4):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from . import world
 from .meaning import NP, Clause, Sentence
-from .sample import DITRANSITIVE, INTRANSITIVE, TRANSITIVE, Sampler
+from .sample import INTRANSITIVE, TRANSITIVE, Sampler, repeats
 
 LABELS = ("entailment", "neutral", "contradiction")
 
@@ -22,11 +22,12 @@ def triple(s: Sampler) -> tuple[Sentence, dict[str, Sentence]]:
         negated = clause.frame != "compare" and s.chance(0.3)
         hypothesis = clause.but(negated=negated)
         premises = {label: _premise(s, clause, negated, label) for label in LABELS}
-        if all(premises.values()):
+        clauses = [c for p in premises.values() for c in p.clauses]
+        if not any(repeats(c) for c in (clause, *clauses)):
             return Sentence(hypothesis), premises
 
 
-def _premise(s: Sampler, clause: Clause, negated: bool, label: str) -> Sentence | None:
+def _premise(s: Sampler, clause: Clause, negated: bool, label: str) -> Sentence:
     """A premise that makes ``clause`` (negated or not) true, open or false."""
     if label == "neutral":
         return _open(s, clause)
@@ -60,7 +61,9 @@ def _names(clause: Clause) -> set[str]:
 # --- hypotheses --------------------------------------------------------------------------------------------------
 def _simple_act(s: Sampler) -> Clause:
     clause = s.act((*INTRANSITIVE, *TRANSITIVE)).but(subject=s.person_name())
-    if "person" not in world.VERBS[clause.verb].subjects or (clause.object and clause.object.head == clause.subject.head):
+    if "person" not in world.VERBS[clause.verb].subjects or (
+        clause.object and clause.object.head == clause.subject.head
+    ):
         return _simple_act(s)
     return _plain(clause)
 
@@ -82,10 +85,6 @@ def _act_with_kind(s: Sampler) -> Clause:
 
 
 def _transfer(s: Sampler) -> Clause:
-    return _plain(s.act(DITRANSITIVE).but(subject=NP(s.people[0]), recipient=NP(s.people[1]))) if len(s.people) < 3 else _names_only(s)
-
-
-def _names_only(s: Sampler) -> Clause:
     giver, taker = s.rng.sample(s.people, 2)
     return _plain(s.act(tuple(world.CONVERSE))).but(subject=NP(giver), recipient=NP(taker))
 
@@ -114,16 +113,18 @@ def _possession(s: Sampler) -> Clause:
 
 
 _HYPOTHESES: tuple[Callable[[Sampler], Clause], ...] = (
-    _simple_act, _simple_act, _simple_act, _act_with_kind, _act_with_kind, _transfer, _transfer, _quality, _comparison,
+    _simple_act, _simple_act, _act_with_kind, _act_with_kind, _act_with_kind, _transfer, _transfer, _quality, _comparison,
     _whereabouts, _home, _possession,
 )  # fmt: skip
 
 
 # --- premises ----------------------------------------------------------------------------------------------------
-def _true(s: Sampler, clause: Clause) -> Sentence | None:
+def _true(s: Sampler, clause: Clause) -> Sentence:
     """Something from which the clause follows."""
     if clause.frame == "compare":
-        inverse = clause.but(subject=clause.standard, standard=clause.subject, adjective=world.ANTONYMS[clause.adjective])
+        inverse = clause.but(
+            subject=clause.standard, standard=clause.subject, adjective=world.ANTONYMS[clause.adjective]
+        )
         return _beside(s, inverse if s.chance(0.6) else clause)
     return _beside(s, _richer(s, clause))
 
@@ -134,7 +135,7 @@ def _richer(s: Sampler, clause: Clause) -> Clause:
         if clause.object and clause.object.head in world.KIND_NOUNS:
             fits = [c for c in world.NOUNS if clause.object.head in world.hypernyms(c) and c not in world.KIND_NOUNS]
             clause = clause.but(object=NP(s.pick(s.allowed(fits)), clause.object.det))
-        if clause.verb in world.CONVERSE and s.chance(0.5):
+        if clause.verb in world.CONVERSE and s.chance(0.7):
             clause = clause.but(verb=world.CONVERSE[clause.verb], subject=clause.recipient, recipient=clause.subject)
     for add in s.rng.sample(_ADDITIONS, 2):
         clause = add(s, clause)
@@ -166,7 +167,7 @@ def _add_quality(s: Sampler, clause: Clause) -> Clause:
 _ADDITIONS = (_add_time, _add_place, _add_company, _add_quality)
 
 
-def _false(s: Sampler, clause: Clause) -> Sentence | None:
+def _false(s: Sampler, clause: Clause) -> Sentence:
     """Something that rules the clause out."""
     if clause.frame == "compare":
         swapped = clause.but(subject=clause.standard, standard=clause.subject)
@@ -179,7 +180,16 @@ def _false(s: Sampler, clause: Clause) -> Sentence | None:
         return _beside(s, clause.but(place=_elsewhere(s, clause)))
     if clause.verb in world.CONVERSE and s.chance(0.4):
         clause = clause.but(verb=world.CONVERSE[clause.verb], subject=clause.recipient, recipient=clause.subject)
-    return _beside(s, clause.but(negated=True))
+    return _echoed(s, clause) if s.chance(0.6) else _beside(s, clause.but(negated=True))
+
+
+def _echoed(s: Sampler, clause: Clause) -> Sentence:
+    """The clause denied, while somebody else does the same: all its words are there."""
+    other = NP(s.pick([n for n in s.people if n not in _names(clause)]))
+    same = clause.but(subject=other)
+    denied = clause.but(negated=True)
+    first, second = (denied, same) if s.chance(0.5) else (same, denied)
+    return Sentence(first, s.pick(("and", "but", "then")), second)
 
 
 def _elsewhere(s: Sampler, clause: Clause) -> NP:
@@ -189,14 +199,16 @@ def _elsewhere(s: Sampler, clause: Clause) -> NP:
             return place
 
 
-def _open(s: Sampler, clause: Clause) -> Sentence | None:
+def _open(s: Sampler, clause: Clause) -> Sentence:
     """Something that leaves the clause open, with as many of its words as the other labels have."""
     kind = s.rng.random()
-    if kind < 0.35 and clause.frame in ("act", "have") and not clause.modal:
+    if s.chance(0.12):  # what somebody says may be so or not
+        return Sentence(clause, "say", speaker=NP(s.pick([n for n in s.people if n not in _names(clause)])))
+    if kind < 0.4 and clause.frame in ("act", "have") and not clause.modal:
         return _crossed(s, clause)
-    if kind < 0.5 and clause.frame == "act":
+    if kind < 0.55 and clause.frame == "act":
         return _beside(s, _add_time(s, clause.but(modal=s.pick(("want", "can", "must")))))
-    if kind < 0.6 and clause.recipient:
+    if kind < 0.65 and clause.recipient:
         return _beside(s, clause.but(subject=clause.recipient, recipient=clause.subject, negated=s.chance(0.4)))
     return _beside(s, _changed(s, clause).but(negated=clause.frame != "compare" and s.chance(0.4)))
 
@@ -223,8 +235,14 @@ def _changed(s: Sampler, clause: Clause) -> Clause:
         return clause.but(subject=NP(s.pick([n for n in s.people if n not in _names(clause)])))
     if choice == 1 or clause.frame == "have" or clause.object.is_name:
         return clause.but(object=_another(s, clause))
-    same = [v for v in s.allowed(TRANSITIVE) if v != clause.verb and not {clause.object.head, *_kinds(clause.object.head)}.isdisjoint(world.VERBS[v].objects)
-            and "person" in world.VERBS[v].subjects and not world.VERBS[clause.verb].recipient]
+    same = [
+        v
+        for v in s.allowed(TRANSITIVE)
+        if v != clause.verb
+        and not {clause.object.head, *_kinds(clause.object.head)}.isdisjoint(world.VERBS[v].objects)
+        and "person" in world.VERBS[v].subjects
+        and not world.VERBS[clause.verb].recipient
+    ]
     return clause.but(verb=s.pick(same)) if same else clause.but(object=_another(s, clause))
 
 
@@ -247,7 +265,11 @@ def _another(s: Sampler, clause: Clause) -> NP:
 def _changed_state(s: Sampler, clause: Clause) -> Clause:
     names = [n for n in s.people if n not in _names(clause)]
     if clause.frame == "be_adj" and s.chance(0.5):
-        fits = [a for a in s.allowed(list(world.ANTONYMS)) if "person" in world.ADJECTIVE_SUITS[a] and a not in (clause.adjective, world.ANTONYMS[clause.adjective])]
+        fits = [
+            a
+            for a in s.allowed(list(world.ANTONYMS))
+            if "person" in world.ADJECTIVE_SUITS[a] and a not in (clause.adjective, world.ANTONYMS[clause.adjective])
+        ]
         return clause.but(adjective=s.pick(fits))
     if clause.frame == "compare" and not clause.subject.is_name:
         animals = [a for a in world.KINDS["animal"] if a not in (clause.subject.head, clause.standard.head)]

@@ -6,83 +6,101 @@ from dataclasses import dataclass
 
 from . import world
 from .meaning import NP, Clause, Sentence
-from .sample import INTRANSITIVE, TRANSITIVE, Sampler
+from .sample import DITRANSITIVE, INTRANSITIVE, TRANSITIVE, Sampler, repeats
 
 
 # --- reading: a text, a question, a span ------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Reading:
-    """A text of several sentences, and a question whose answer is slot ``ask`` of sentence ``index``."""
+    """A text of several sentences, and a question whose answer is slot ``ask`` of sentence ``index``.
+
+    The question repeats the asked sentence's ``clues`` only (roles), so that most of that sentence is in no question.
+    """
 
     sentences: tuple[Clause, ...]
     index: int
     ask: str
+    clues: tuple[str, ...]
 
     @property
     def question(self) -> Sentence:
-        return Sentence(self.sentences[self.index].but(time_first=False), ask=self.ask)
-
-
-_ASKED = ("subject", "object", "recipient", "place", "time")
+        clause = self.sentences[self.index].but(time_first=False)
+        left_out = {r: None for r in (*clause.roles(), "time") if r not in (*self.clues, self.ask)}
+        if "place" in left_out:
+            left_out["relation"] = None
+        return Sentence(clause.but(**left_out), ask=self.ask)
 
 
 def reading(s: Sampler, sentences: int = 4) -> Reading:
     """A text in which only the question tells which of many spans is asked for.
 
-    Another sentence shares the verb or the asker's clue, so neither the verb nor the name alone leads to the answer.
+    One other sentence has the asked verb, another the asked persons and things, a third denies the same of another time, place
+    or participant: shared words alone do not lead to the answer.
     """
     while True:
-        asked = s.pick(_READING_FRAMES)(s)
-        options = [r for r in s.questions(asked) if r in _ASKED and _clue(asked, r)]
-        if not options:
+        asked = _full(s, s.pick(_READING_VERBS))
+        ask = s.pick([r for r in ("subject", "object", "recipient", "place", "time") if getattr(asked, r)])
+        clues = tuple(r for r in ("subject", "object", "recipient") if r != ask and getattr(asked, r))
+        others = [
+            _denied(s, asked, ask),
+            _echo(s, asked, ask),
+            _full(s, asked.verb),
+            *(_full(s, s.pick(_READING_VERBS)) for _ in range(sentences - 4)),
+        ]
+        text = [asked, *others][:sentences]
+        found = Reading(tuple(text), 0, ask, clues)
+        if any(repeats(c) for c in text) or any(_answers_too(found, c) for c in text[1:]):
             continue
-        ask = s.pick(options)
-        others = [_decoy(s, asked, ask), *(s.pick(_READING_FRAMES)(s) for _ in range(sentences - 2))]
-        if any(_answers_too(asked, other, ask) for other in others):
-            continue
-        text = [asked, *others]
         s.rng.shuffle(text)
-        return Reading(tuple(text), text.index(asked), ask)
+        return Reading(tuple(text), text.index(asked), ask, clues)
 
 
-def _clue(clause: Clause, ask: str) -> bool:
-    """Whether something is left to ask with."""
-    return ask != "subject" or clause.object is not None or clause.place is not None
+def _denied(s: Sampler, asked: Clause, ask: str) -> Clause:
+    """What was not so: the words of the question, but no answer."""
+    other = _full(s, asked.verb)
+    keep = {r: getattr(asked, r) for r in ("subject", "object", "recipient") if r != ask and getattr(asked, r)}
+    return other.but(negated=True, **keep)
 
 
-def _decoy(s: Sampler, asked: Clause, ask: str) -> Clause:
-    """A sentence with the same verb about others, or about the same person with another verb."""
-    for _ in range(30):
-        other = s.pick(_READING_FRAMES)(s)
-        if s.chance(0.5) and other.verb != asked.verb and asked.subject.is_name and asked.subject.head not in _heads(other):
-            return other.but(subject=asked.subject)
-        if asked.verb and ask != "subject":
-            other = s.act((asked.verb,), relation=asked.relation and "in", place=asked.place and s.place(), time=asked.time and s.time())
-            if not _answers_too(asked, other, ask):
-                return other
+def _echo(s: Sampler, asked: Clause, ask: str) -> Clause:
+    """Another act of the asked person, on the asked thing where one can do it: all but the verb is the same."""
+    kinds = (
+        {asked.object.head, *(k for k in world.KINDS if asked.object.head in world.KINDS[k])} if asked.object else set()
+    )
+    fits = [v for v in _READING_VERBS if v != asked.verb and not kinds.isdisjoint(world.VERBS[v].objects)]
+    other = _full(s, s.pick(fits or _READING_VERBS))
+    if ask != "subject":
+        other = other.but(subject=asked.subject)
+    if ask != "object" and asked.object and fits:
+        other = other.but(object=asked.object)
     return other
 
 
-def _heads(clause: Clause) -> set[str]:
-    return {np.head for np in clause.roles().values()}
+def _full(s: Sampler, verb: str) -> Clause:
+    """An act with an object or a place, and most of what else may be said of it."""
+    clause = s.act((verb,))
+    if world.VERBS[verb].objects == () or s.chance(0.7):
+        clause = clause.but(relation="in", place=s.place(verb))
+    if s.chance(0.8) or not (clause.place or clause.recipient):
+        clause = clause.but(time=s.time(), time_first=s.chance(0.3))
+    return clause
 
 
-def _answers_too(asked: Clause, other: Clause, ask: str) -> bool:
-    """Whether a second sentence would answer the question as well."""
-    if other.verb != asked.verb or other.frame != asked.frame:
-        return False
-    shared = [r for r in (*asked.roles(), "time") if r != ask and getattr(asked, r) is not None]
-    return all(_head(getattr(asked, r)) == _head(getattr(other, r)) for r in shared)
+def _answers_too(reading: Reading, other: Clause) -> bool:
+    """Whether another sentence would answer the question as well."""
+    asked = reading.sentences[reading.index]
+    return (
+        not other.negated
+        and other.verb == asked.verb
+        and all(_head(getattr(asked, r)) == _head(getattr(other, r)) for r in reading.clues)
+    )
 
 
 def _head(value: NP | str | None) -> str | None:
     return value.head if isinstance(value, NP) else value
 
 
-_READING_FRAMES = (
-    Sampler.transitive_place, Sampler.transitive_time, Sampler.transitive_place_time, Sampler.ditransitive,
-    Sampler.ditransitive_time, Sampler.intransitive_place, Sampler.intransitive_time, Sampler.transitive, Sampler.receiving,
-)  # fmt: skip
+_READING_VERBS = tuple(v for v in (*TRANSITIVE, *DITRANSITIVE))
 
 
 # --- completion: what usually comes next --------------------------------------------------------------------------
@@ -175,7 +193,13 @@ def knowledge(s: Sampler, choices: int = 5) -> Knowledge:
 def _ask_habitat(s: Sampler):
     animal = s.pick(tuple(world.HABITAT))
     clause = Clause("act", NP(animal, "indef"), "live", relation="in", place=NP(world.HABITAT[animal]))
-    return clause, "place", animal, world.HABITAT[animal], set(world.HABITAT.values()) - {world.HABITAT[animal]}
+    return (
+        clause,
+        "place",
+        animal,
+        world.HABITAT[animal],
+        set(world.HABITAT.values()) - {world.HABITAT[animal]},
+    )
 
 
 def _ask_place(s: Sampler):
@@ -199,4 +223,10 @@ def _ask_tool(s: Sampler):
     right = s.pick(world.VERBS[verb].instruments)
     clause = s.act((verb,)).but(instrument=NP(right, "indef"))
     tools = {t for v in world.VERBS.values() for t in v.instruments}
-    return clause, "instrument", verb, right, (tools | {"broom", "spoon", "ladder"}) - set(world.VERBS[verb].instruments)
+    return (
+        clause,
+        "instrument",
+        verb,
+        right,
+        (tools | {"broom", "spoon", "ladder"}) - set(world.VERBS[verb].instruments),
+    )

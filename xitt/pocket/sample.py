@@ -165,7 +165,9 @@ class Sampler:
         return self.act(RECEIVING)
 
     def goal(self) -> Clause:
-        return self.act(("go", "walk", "travel"), relation="to", place=self.city() if self.chance(0.5) else self.place())
+        return self.act(
+            ("go", "walk", "travel"), relation="to", place=self.city() if self.chance(0.5) else self.place()
+        )
 
     def source(self) -> Clause:
         return self.act(("come",), relation="from", place=self.city() if self.chance(0.5) else self.place())
@@ -199,12 +201,24 @@ class Sampler:
         """A thing or an animal somewhere."""
         if self.chance(0.5):
             subject = self.phrase(self.of_kinds((*world.THINGS, "animal", "fruit")))
-            relation, where = self.pick((("on", ("table", "chair", "bed", "shelf", "box")), ("under", ("table", "chair", "bed", "tree")),
-                                         ("near", ("door", "window", "tree", *PLACE_NOUNS)), ("behind", ("door", "tree", "house", "school", "car")),
-                                         ("in_front_of", ("door", "house", "shop", "window", "car")), ("in", ("box", "bag", "basket", *PLACE_NOUNS))))
+            relation, where = self.pick(
+                (
+                    ("on", ("table", "chair", "bed", "shelf", "box")),
+                    ("under", ("table", "chair", "bed", "tree")),
+                    ("near", ("door", "window", "tree", *PLACE_NOUNS)),
+                    ("behind", ("door", "tree", "house", "school", "car")),
+                    ("in_front_of", ("door", "house", "shop", "window", "car")),
+                    ("in", ("box", "bag", "basket", *PLACE_NOUNS)),
+                )
+            )
             where = [w for w in where if w != subject.head]
             return Clause("be_at", subject, relation=relation, place=NP(self.pick(self.allowed(where))))
-        return Clause("be_at", self.agent(("person", "animal")), relation="in", place=self.city() if self.chance(0.3) else self.place())
+        return Clause(
+            "be_at",
+            self.agent(("person", "animal")),
+            relation="in",
+            place=self.city() if self.chance(0.3) else self.place(),
+        )
 
     def existence(self) -> Clause:
         subject = self.phrase(self.of_kinds((*world.THINGS, "animal", "person", "fruit")))
@@ -224,8 +238,23 @@ class Sampler:
             return Clause("compare", NP(first), standard=NP(second), adjective=self.pick(adjectives))
         kind = self.pick(("animal", "vehicle", "building", "furniture", "tool"))
         first, second = self.rng.sample(world.KINDS[kind], 2)
-        graded = [a for a in ("big", "small", "fast", "slow", "heavy", "light", "old", "expensive", "cheap", "beautiful", "ugly")
-                  if kind in world.ADJECTIVE_SUITS[a]]
+        graded = [
+            a
+            for a in (
+                "big",
+                "small",
+                "fast",
+                "slow",
+                "heavy",
+                "light",
+                "old",
+                "expensive",
+                "cheap",
+                "beautiful",
+                "ugly",
+            )
+            if kind in world.ADJECTIVE_SUITS[a]
+        ]
         return Clause("compare", NP(first), standard=NP(second), adjective=self.pick(graded))
 
     def universal(self) -> Clause:
@@ -243,7 +272,13 @@ class Sampler:
         return clause.but(subject=NP(first, other=NP(second)))
 
     def two_objects(self) -> Clause:
-        clause = self.act([v for v in TRANSITIVE if "person" not in world.VERBS[v].objects and len(world.members(world.VERBS[v].objects)) > 3])
+        clause = self.act(
+            [
+                v
+                for v in TRANSITIVE
+                if "person" not in world.VERBS[v].objects and len(world.members(world.VERBS[v].objects)) > 3
+            ]
+        )
         head = self.of_kinds(world.VERBS[clause.verb].objects, (clause.object.head, clause.subject.head))
         return clause.but(object=NP(clause.object.head, other=NP(head)))
 

@@ -42,7 +42,11 @@ def _question_and_answer(s: Sampler) -> list[Sentence]:
 
 def _text_and_question(s: Sampler) -> list[Sentence]:
     reading = qa.reading(s, sentences=3)
-    return [*(Sentence(c) for c in reading.sentences), reading.question, Sentence(reading.sentences[reading.index])]
+    return [
+        *(Sentence(c) for c in reading.sentences),
+        reading.question,
+        Sentence(reading.sentences[reading.index]),
+    ]
 
 
 def _story(s: Sampler) -> list[Sentence]:
@@ -76,7 +80,11 @@ def pairs(languages: tuple[str, ...], count: int, seed: int) -> list[dict]:
     s = Sampler(Random(f"pairs {seed} {VERSION}"), typical=0.6)
     out = []
     for i in range(count):
-        first, second = rng.sample(languages, 2) if i % 2 or "en" not in languages else ("en", rng.choice([x for x in languages if x != "en"]))
+        first, second = (
+            rng.sample(languages, 2)
+            if i % 2 or "en" not in languages
+            else ("en", rng.choice([x for x in languages if x != "en"]))
+        )
         if rng.random() < 0.5:
             first, second = second, first
         meaning = s.question() if s.chance(0.15) else s.sentence()

@@ -56,8 +56,24 @@ KINDS: dict[str, tuple[str, ...]] = {
 
 #: kinds that are nouns a sentence can use, and the kind each belongs to
 HYPERNYM: dict[str, str] = {
-    **{c: k for k in ("person", "animal", "bird", "insect", "vehicle", "music_instrument", "clothing",
-                      "tool", "fruit", "vegetable", "plant", "building") for c in KINDS[k]},
+    **{
+        c: k
+        for k in (
+            "person",
+            "animal",
+            "bird",
+            "insect",
+            "vehicle",
+            "music_instrument",
+            "clothing",
+            "tool",
+            "fruit",
+            "vegetable",
+            "plant",
+            "building",
+        )
+        for c in KINDS[k]
+    },
     "bird": "animal",
     "insect": "animal",
 }
@@ -92,9 +108,14 @@ ADJECTIVE_SUITS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_words("old new"), (*THINGS, "building")),
     **dict.fromkeys(_words("beautiful ugly"), ("animal", "bird", *THINGS, *PLACES)),
     **dict.fromkeys(_words("hot cold"), ("food", "drink")),
-    **dict.fromkeys(_words("clean dirty"), ("animal", "clothing", "container", "furniture", "vehicle", "room", "building")),
+    **dict.fromkeys(
+        _words("clean dirty"), ("animal", "clothing", "container", "furniture", "vehicle", "room", "building")
+    ),
     **dict.fromkeys(_words("heavy light"), ("furniture", "tool", "container", "reading", "music_instrument")),
-    **dict.fromkeys(_words("strong weak happy sad healthy sick angry calm brave cowardly clever stupid"), ("person", "animal")),
+    **dict.fromkeys(
+        _words("strong weak happy sad healthy sick angry calm brave cowardly clever stupid"),
+        ("person", "animal"),
+    ),
     **dict.fromkeys(_words("rich poor"), ("person",)),
     **dict.fromkeys(_words("fast slow"), ("vehicle", "animal")),
     **dict.fromkeys(_words("tall short"), ("person",)),
@@ -128,20 +149,45 @@ _P, _A = ("person",), ANIMALS
 _PA = (*_P, "animal")
 VERBS: dict[str, Verb] = {
     # one participant
-    "sleep": Verb(_PA), "run": Verb(_PA), "swim": Verb(_PA), "sing": Verb((*_P, "bird")), "dance": Verb(_P),
-    "cry": Verb(_P), "laugh": Verb(_P), "work": Verb(_P), "play": Verb((*_P, "animal")), "rest": Verb(_PA),
-    "wait": Verb(_P), "jump": Verb(_PA), "smile": Verb(_P), "sit": Verb(_PA), "stand": Verb(_PA),
-    "think": Verb(_P), "shout": Verb(_P), "pray": Verb(_P), "fly": Verb(("bird", "insect")), "live": Verb(_PA),
+    "sleep": Verb(_PA),
+    "run": Verb(_PA),
+    "swim": Verb(_PA),
+    "sing": Verb((*_P, "bird")),
+    "dance": Verb(_P),
+    "cry": Verb(_P),
+    "laugh": Verb(_P),
+    "work": Verb(_P),
+    "play": Verb((*_P, "animal")),
+    "rest": Verb(_PA),
+    "wait": Verb(_P),
+    "jump": Verb(_PA),
+    "smile": Verb(_P),
+    "sit": Verb(_PA),
+    "stand": Verb(_PA),
+    "think": Verb(_P),
+    "shout": Verb(_P),
+    "pray": Verb(_P),
+    "fly": Verb(("bird", "insect")),
+    "live": Verb(_PA),
     # motion: with place and relation `to` or `from`
-    "go": Verb(_P, motion=True), "come": Verb(_P, motion=True), "walk": Verb(_PA, motion=True),
+    "go": Verb(_P, motion=True),
+    "come": Verb(_P, motion=True),
+    "walk": Verb(_PA, motion=True),
     "travel": Verb(_P, motion=True),
     # two participants
-    "eat": Verb(_PA, EDIBLE), "drink": Verb(_PA, ("drink",)), "buy": Verb(_P, (*THINGS, *EDIBLE, "animal")),
-    "read": Verb(_P, ("reading",)), "write": Verb(_P, ("book", "letter"), instruments=("pen",)),
+    "eat": Verb(_PA, EDIBLE),
+    "drink": Verb(_PA, ("drink",)),
+    "buy": Verb(_P, (*THINGS, *EDIBLE, "animal")),
+    "read": Verb(_P, ("reading",)),
+    "write": Verb(_P, ("book", "letter"), instruments=("pen",)),
     "paint": Verb(_P, ("picture", "house", "door", "table", "flower", "animal")),
-    "see": Verb(_P, ("person", *ANIMALS, *THINGS, "building", "plant")), "hear": Verb(_P, ("person", "animal", "bird")),
-    "follow": Verb(_PA, ("person", "animal")), "help": Verb(_P, ("person",)), "love": Verb(_P, ("person", "animal")),
-    "fear": Verb(_P, ("animal", "insect", "person")), "find": Verb(_P, (*THINGS, "animal")),
+    "see": Verb(_P, ("person", *ANIMALS, *THINGS, "building", "plant")),
+    "hear": Verb(_P, ("person", "animal", "bird")),
+    "follow": Verb(_PA, ("person", "animal")),
+    "help": Verb(_P, ("person",)),
+    "love": Verb(_P, ("person", "animal")),
+    "fear": Verb(_P, ("animal", "insect", "person")),
+    "find": Verb(_P, (*THINGS, "animal")),
     "carry": Verb(_P, ("furniture", "container", "tool", "reading", "object", "music_instrument")),
     "wash": Verb(_P, ("clothing", "container", "vehicle", "window", "dog", "horse", "fruit")),
     "cut": Verb(_P, ("bread", "meat", "cheese", "cake", "paper", "rope", "fruit", "vegetable"), instruments=("knife",)),
@@ -153,19 +199,32 @@ VERBS: dict[str, Verb] = {
     "throw": Verb(_P, ("ball", "stone", "paper", "coin", "shoe")),
     "catch": Verb(_PA, ("fish", "mouse", "rabbit", "ball", "butterfly", "fly_insect")),
     "push": Verb(_P, ("vehicle", "furniture", "box", "cow", "donkey")),
-    "feed": Verb(_P, ANIMALS), "visit": Verb(_P, ("person", "building")), "call": Verb(_P, ("person", "dog", "cat")),
-    "greet": Verb(_P, ("person",)), "thank": Verb(_P, ("person",)), "wear": Verb(_P, ("clothing",)),
-    "drive": Verb(_P, ("car", "bus", "train")), "ride": Verb(_P, ("horse", "camel", "donkey", "bicycle")),
-    "play_music": Verb(_P, ("music_instrument",)), "steal": Verb(_P, (*THINGS, "fruit", "animal")),
-    "hide": Verb(_P, (*THINGS,)), "lose": Verb(_P, ("container", "tool", "reading", "object", "clothing")),
+    "feed": Verb(_P, ANIMALS),
+    "visit": Verb(_P, ("person", "building")),
+    "call": Verb(_P, ("person", "dog", "cat")),
+    "greet": Verb(_P, ("person",)),
+    "thank": Verb(_P, ("person",)),
+    "wear": Verb(_P, ("clothing",)),
+    "drive": Verb(_P, ("car", "bus", "train")),
+    "ride": Verb(_P, ("horse", "camel", "donkey", "bicycle")),
+    "play_music": Verb(_P, ("music_instrument",)),
+    "steal": Verb(_P, (*THINGS, "fruit", "animal")),
+    "hide": Verb(_P, (*THINGS,)),
+    "lose": Verb(_P, ("container", "tool", "reading", "object", "clothing")),
     "hunt": Verb((*_P, "wolf", "lion", "tiger"), ("rabbit", "deer", "bird", "bear")),
     "bite": Verb(("dog", "cat", "snake", "wolf", "fox", "lion", "tiger", "crocodile", "monkey"), ("person", "animal")),
     "chase": Verb(("dog", "cat", "wolf", "fox", "lion", "tiger", "child", "boy", "girl"), ("animal", "bird")),
-    "break": Verb(_P, ("window", "container", "chair", "clock", "mirror", "lamp", "egg"), instruments=("hammer", "stone")),
+    "break": Verb(
+        _P,
+        ("window", "container", "chair", "clock", "mirror", "lamp", "egg"),
+        instruments=("hammer", "stone"),
+    ),
     "count": Verb(_P, ("coin", "animal", "reading", "egg")),
     # three participants (object + recipient)
-    "give": Verb(_P, (*THINGS, "fruit", "flower"), recipient=True), "send": Verb(_P, ("letter", "book", "picture", "gift", "flower", "box"), recipient=True),
-    "show": Verb(_P, (*THINGS, "animal"), recipient=True), "sell": Verb(_P, (*THINGS, *EDIBLE, "animal"), recipient=True),
+    "give": Verb(_P, (*THINGS, "fruit", "flower"), recipient=True),
+    "send": Verb(_P, ("letter", "book", "picture", "gift", "flower", "box"), recipient=True),
+    "show": Verb(_P, (*THINGS, "animal"), recipient=True),
+    "sell": Verb(_P, (*THINGS, *EDIBLE, "animal"), recipient=True),
     "bring": Verb(_P, (*EDIBLE, "drink", "object", "reading"), recipient=True),
     "lend": Verb(_P, ("reading", "tool", "vehicle", "music_instrument", "object"), recipient=True),
     # converses: the giver, seller or lender is the place-like `recipient` role, said as "from Z"
@@ -179,7 +238,13 @@ CONVERSE = {"give": "receive", "receive": "give", "sell": "buy_from", "buy_from"
 #: verb -> a more general verb it implies (with the same participants)
 IMPLIES = {"love": "see", "feed": "see", "greet": "see", "visit": "see", "hunt": "chase"}
 #: X relation Y  <->  Y inverse X
-INVERSE_RELATION = {"in_front_of": "behind", "behind": "in_front_of", "near": "near", "on": "under", "under": "on"}
+INVERSE_RELATION = {
+    "in_front_of": "behind",
+    "behind": "in_front_of",
+    "near": "near",
+    "on": "under",
+    "under": "on",
+}
 
 TIMES = _words(
     "morning noon evening night monday tuesday wednesday thursday friday saturday sunday spring summer autumn winter "
@@ -188,31 +253,84 @@ TIMES = _words(
 
 # --- typical associations: what commonsense tasks ask for, and what most text says -------------------------------
 TYPICAL_PLACE: dict[str, tuple[str, ...]] = {
-    "sleep": ("bedroom", "hotel"), "swim": ("sea", "lake", "river"), "cook_food": ("kitchen", "restaurant"),
-    "read": ("library", "school"), "work": ("factory", "office"), "pray": ("temple",), "dance": ("theatre", "square"),
-    "sing": ("theatre",), "buy": ("market", "shop"), "wash": ("bathroom", "river"), "wait": ("station", "airport"),
-    "play": ("park", "beach"), "hunt": ("forest",), "repair": ("factory",), "eat": ("restaurant", "kitchen"),
-    "rest": ("garden", "park"), "feed": ("farm",), "paint": ("museum",), "count": ("bank",), "hide": ("cellar", "cave"),
+    "sleep": ("bedroom", "hotel"),
+    "swim": ("sea", "lake", "river"),
+    "cook_food": ("kitchen", "restaurant"),
+    "read": ("library", "school"),
+    "work": ("factory", "office"),
+    "pray": ("temple",),
+    "dance": ("theatre", "square"),
+    "sing": ("theatre",),
+    "buy": ("market", "shop"),
+    "wash": ("bathroom", "river"),
+    "wait": ("station", "airport"),
+    "play": ("park", "beach"),
+    "hunt": ("forest",),
+    "repair": ("factory",),
+    "eat": ("restaurant", "kitchen"),
+    "rest": ("garden", "park"),
+    "feed": ("farm",),
+    "paint": ("museum",),
+    "count": ("bank",),
+    "hide": ("cellar", "cave"),
 }
 TYPICAL_OWNER: dict[str, str] = {  # who usually uses or carries it
-    "hammer": "carpenter", "saw": "carpenter", "guitar": "musician", "violin": "musician", "pen": "writer",
-    "bus": "driver", "boat": "fisherman", "bread": "baker", "pot": "cook", "axe": "hunter",
+    "hammer": "carpenter",
+    "saw": "carpenter",
+    "guitar": "musician",
+    "violin": "musician",
+    "pen": "writer",
+    "bus": "driver",
+    "boat": "fisherman",
+    "bread": "baker",
+    "pot": "cook",
+    "axe": "hunter",
 }
 TYPICAL_WORK: dict[str, tuple[str, str | None]] = {  # role -> what they usually do
-    "teacher": ("read", "book"), "cook": ("cook_food", "soup"), "driver": ("drive", "bus"), "singer": ("sing", None),
-    "painter": ("paint", "picture"), "writer": ("write", "book"), "musician": ("play_music", "violin"),
-    "fisherman": ("catch", "fish"), "hunter": ("hunt", "deer"), "carpenter": ("build", "table"),
-    "dancer": ("dance", None), "engineer": ("repair", "car"), "farmer": ("feed", "cow"), "merchant": ("count", "coin"),
-    "baker": ("cut", "bread"), "nurse": ("help", "doctor"),
+    "teacher": ("read", "book"),
+    "cook": ("cook_food", "soup"),
+    "driver": ("drive", "bus"),
+    "singer": ("sing", None),
+    "painter": ("paint", "picture"),
+    "writer": ("write", "book"),
+    "musician": ("play_music", "violin"),
+    "fisherman": ("catch", "fish"),
+    "hunter": ("hunt", "deer"),
+    "carpenter": ("build", "table"),
+    "dancer": ("dance", None),
+    "engineer": ("repair", "car"),
+    "farmer": ("feed", "cow"),
+    "merchant": ("count", "coin"),
+    "baker": ("cut", "bread"),
+    "nurse": ("help", "doctor"),
 }
 HABITAT: dict[str, str] = {
-    "fish": "sea", "crocodile": "river", "camel": "desert", "bear": "forest", "wolf": "forest", "fox": "forest",
-    "deer": "forest", "cow": "farm", "pig": "farm", "hen": "farm", "goat": "mountain", "eagle": "mountain",
-    "duck": "lake", "frog": "lake", "turtle": "beach", "owl": "tower", "mouse": "cellar", "butterfly": "garden",
-    "bee": "garden", "snake": "desert",
+    "fish": "sea",
+    "crocodile": "river",
+    "camel": "desert",
+    "bear": "forest",
+    "wolf": "forest",
+    "fox": "forest",
+    "deer": "forest",
+    "cow": "farm",
+    "pig": "farm",
+    "hen": "farm",
+    "goat": "mountain",
+    "eagle": "mountain",
+    "duck": "lake",
+    "frog": "lake",
+    "turtle": "beach",
+    "owl": "tower",
+    "mouse": "cellar",
+    "butterfly": "garden",
+    "bee": "garden",
+    "snake": "desert",
 }
 REMEDY: dict[str, tuple[str, str]] = {  # state -> what one does about it
-    "hungry": ("eat", "food"), "thirsty": ("drink", "drink"), "tired": ("sleep", ""), "dirty": ("wash", ""),
+    "hungry": ("eat", "food"),
+    "thirsty": ("drink", "drink"),
+    "tired": ("sleep", ""),
+    "dirty": ("wash", ""),
 }
 
 # --- names -----------------------------------------------------------------------------------------------------
@@ -229,9 +347,13 @@ CITIES = _words(
     "paris london berlin madrid rome moscow istanbul delhi beijing nairobi cairo tokyo vienna lisbon athens warsaw "
     "prague oslo helsinki dublin ankara mumbai shanghai mombasa lagos havana lima bogota toronto boston chicago sydney"
 )
-ORGS = _words("lumex norda solara veltro kamira tibor arvano zentis palmo orbita delfina rumax kelora minto savira domex")
+ORGS = _words(
+    "lumex norda solara veltro kamira tibor arvano zentis palmo orbita delfina rumax kelora minto savira domex"
+)
 NAMES: tuple[str, ...] = (
-    *(f"per:{n}" for n in (*FEMALE, *MALE)), *(f"loc:{n}" for n in CITIES), *(f"org:{n}" for n in ORGS)
+    *(f"per:{n}" for n in (*FEMALE, *MALE)),
+    *(f"loc:{n}" for n in CITIES),
+    *(f"org:{n}" for n in ORGS),
 )
 
 NOUNS = tuple(dict.fromkeys((*(c for k in KINDS for c in KINDS[k]), *KIND_NOUNS)))

@@ -161,11 +161,9 @@ class Grammar:
 
     def proper(self, head: str, form: str, slot: str | None) -> list[Tok]:
         """The words of a proper name: one token, or two for organisations (``form`` has a space or ``|`` then)."""
-        kind = head.split(":")[0].upper()
+        kind = head.split(":", maxsplit=1)[0].upper()
         parts = form.replace("|", " ").split(" ")
-        return [
-            Tok(part, "PROPN", slot, f"{'I' if i else 'B'}-{kind}", head) for i, part in enumerate(parts)
-        ]
+        return [Tok(part, "PROPN", slot, f"{'I' if i else 'B'}-{kind}", head) for i, part in enumerate(parts)]
 
     @staticmethod
     def is_human(np: NP) -> bool:

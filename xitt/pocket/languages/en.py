@@ -6,8 +6,14 @@ from ..meaning import NP, Clause
 from .base import Grammar, Tok, slotted
 
 RELATION = {
-    "in": "in", "on": "on", "under": "under", "near": "near", "behind": "behind", "in_front_of": "in front of",
-    "to": "to", "from": "from",
+    "in": "in",
+    "on": "on",
+    "under": "under",
+    "near": "near",
+    "behind": "behind",
+    "in_front_of": "in front of",
+    "to": "to",
+    "from": "from",
 }
 MODAL = {"can": "can", "must": "must"}
 LINK = {"and": "and", "but": "but", "because": "because", "so": "so", "then": "then"}
@@ -19,7 +25,9 @@ class English(Grammar):
         "noun": ("sg", "pl", "in"),  # `in`: the preposition of location where it is not "in"
         "verb": ("base", "third", "particle"),
         "adj": ("base", "more"),
-        "per": ("form",), "loc": ("form",), "org": ("form",),
+        "per": ("form",),
+        "loc": ("form",),
+        "org": ("form",),
         "time": ("words", "pos"),
     }
 
@@ -131,7 +139,9 @@ class English(Grammar):
         if c.time is None:
             return []
         row = self.lexicon[c.time]
-        return [Tok(w, p, "time", concept=c.time) for w, p in zip(row["words"].split(), row["pos"].split(), strict=True)]
+        return [
+            Tok(w, p, "time", concept=c.time) for w, p in zip(row["words"].split(), row["pos"].split(), strict=True)
+        ]
 
     # --- questions -------------------------------------------------------------------------------------------------
     def question(self, c: Clause, ask: str) -> list[Tok]:
@@ -146,8 +156,12 @@ class English(Grammar):
             be = Tok("are" if plural else "is", "AUX")
             if ask == "polar":
                 return [be, *subject, *self.complement(c), *time]
-            wh = {"place": Tok("where", "ADV"), "noun": Tok("what", "PRON"), "adjective": Tok("how", "ADV"),
-                  "time": Tok("when", "ADV")}[ask]
+            wh = {
+                "place": Tok("where", "ADV"),
+                "noun": Tok("what", "PRON"),
+                "adjective": Tok("how", "ADV"),
+                "time": Tok("when", "ADV"),
+            }[ask]
             return [wh, be, *subject, *(self.complement(c) if ask == "time" else []), *time]
         base, _, particle = self.verb_forms(c)
         core = [Tok("do" if plural else "does", "AUX"), *subject, self.verb(c, base)]

@@ -12,19 +12,30 @@ from ..meaning import NP, Clause
 from .base import Grammar, Line, Tok, slotted
 
 RELATION = {
-    "in": "en", "on": "sobre", "under": "debajo de", "near": "cerca de", "behind": "detrás de",
-    "in_front_of": "delante de", "to": "a", "from": "de",
+    "in": "en",
+    "on": "sobre",
+    "under": "debajo de",
+    "near": "cerca de",
+    "behind": "detrás de",
+    "in_front_of": "delante de",
+    "to": "a",
+    "from": "de",
 }
 NUMERAL = {"two": "dos", "three": "tres", "four": "cuatro", "five": "cinco"}
 MODAL = {"can": ("puede", "AUX"), "must": ("debe", "AUX"), "want": ("quiere", "VERB")}
 ARTICLE = {  # (det, plural) -> masculine, feminine
-    ("def", False): ("el", "la"), ("def", True): ("los", "las"),
-    ("indef", False): ("un", "una"), ("indef", True): ("unos", "unas"),
+    ("def", False): ("el", "la"),
+    ("def", True): ("los", "las"),
+    ("indef", False): ("un", "una"),
+    ("indef", True): ("unos", "unas"),
 }
 CONTRACTION = {("a", "el"): "al", ("de", "el"): "del"}
 LINK = {
-    "and": (("y", "CCONJ"),), "but": (("pero", "CCONJ"),), "because": (("porque", "SCONJ"),),
-    "so": (("así", "ADV"), ("que", "SCONJ")), "then": (("y", "CCONJ"), ("luego", "ADV")),
+    "and": (("y", "CCONJ"),),
+    "but": (("pero", "CCONJ"),),
+    "because": (("porque", "SCONJ"),),
+    "so": (("así", "ADV"), ("que", "SCONJ")),
+    "then": (("y", "CCONJ"), ("luego", "ADV")),
 }
 BEASTS = ("animal", "bird", *world.members(("animal", "bird")))
 INSECTS = ("insect", *world.members("insect"))
@@ -42,7 +53,9 @@ class Spanish(Grammar):
         # (all, or def: definite ones but insects); `words`: "de pie" of "estar de pie"
         "verb": ("inf", "third", "prep", "animals", "recipient", "words"),
         "adj": ("base", "be"),
-        "per": ("form",), "loc": ("form", "article"), "org": ("form", "article"),
+        "per": ("form",),
+        "loc": ("form", "article"),
+        "org": ("form", "article"),
         "time": ("words", "pos"),
     }
 
@@ -171,7 +184,7 @@ class Spanish(Grammar):
         return self.arguments(c, skip)
 
     def profession(self, c: Clause) -> list[Tok]:
-        """"Es médica", in the gender of the subject, but "es un amigo"."""
+        """ "Es médica", in the gender of the subject, but "es un amigo"."""
         row = self.lexicon[c.noun]
         form, feminine = row["sg"], row["gender"] == "f"
         if row["other"] and self.feminine(c.subject) != feminine:

@@ -13,12 +13,20 @@ from ..meaning import NP, Clause
 from .base import Grammar, Tok, slotted
 
 RELATION = {
-    "on": "पर", "under": "के नीचे", "near": "के पास", "behind": "के पीछे", "in_front_of": "के सामने", "from": "से",
+    "on": "पर",
+    "under": "के नीचे",
+    "near": "के पास",
+    "behind": "के पीछे",
+    "in_front_of": "के सामने",
+    "from": "से",
 }
 NUMERAL = {"two": "दो", "three": "तीन", "four": "चार", "five": "पाँच"}
 LINK = {
-    "and": (("और", "CCONJ"),), "but": (("लेकिन", "CCONJ"),), "because": (("क्योंकि", "SCONJ"),),
-    "so": (("इसलिए", "CCONJ"),), "then": (("और", "CCONJ"), ("फिर", "ADV")),
+    "and": (("और", "CCONJ"),),
+    "but": (("लेकिन", "CCONJ"),),
+    "because": (("क्योंकि", "SCONJ"),),
+    "so": (("इसलिए", "CCONJ"),),
+    "then": (("और", "CCONJ"), ("फिर", "ADV")),
 }
 ANIMALS = frozenset((*world.ANIMALS, *world.members(world.ANIMALS)))
 PLACES = frozenset((*world.PLACES, *world.members(world.PLACES)))
@@ -67,14 +75,17 @@ class Hindi(Grammar):
     stop = "।"
     columns = {
         # kind: `fixed` where the noun does not inflect like others; loc: the postposition there, if not में;
-        # to: `bare` where one goes there without a postposition
-        "noun": ("form", "gender", "kind", "loc", "to"),
+        # to: `bare` where one goes there without a postposition; woman: the role as of a woman
+        "noun": ("form", "gender", "kind", "loc", "to", "woman"),
         # host: the word before a light verb, its tag, and agreement: `m`/`f`: the infinitive agrees with it,
         # `s`: it agrees with the subject; gov: postposition of the object (`dir`: none ever); to: of
-        # the recipient
-        "verb": ("stem", "host", "pos", "agree", "gov", "to"),
-        "adj": ("form", "tail"),
-        "per": ("form",), "loc": ("form",), "org": ("form",),
+        # the recipient; light: a second verb that makes the act complete (ढूँढ़ना alone is to look for)
+        "verb": ("stem", "host", "pos", "agree", "gov", "to", "light"),
+        # tail: a second word, which agrees; pos: tags of both, if not ADJ AUX
+        "adj": ("form", "tail", "pos"),
+        "per": ("form",),
+        "loc": ("form",),
+        "org": ("form",),
         "time": ("words", "pos"),
     }
 
@@ -110,10 +121,12 @@ class Hindi(Grammar):
 
     def adjective(self, concept: str, gender: str, direct_singular: bool, slot: str | None) -> list[Tok]:
         row = self.lexicon[concept]
-        words = [Tok(agreeing(row["form"], gender, direct_singular), "ADJ", slot, concept=concept)]
-        if row["tail"]:  # थका हुआ
-            words.append(Tok(agreeing(row["tail"], gender, direct_singular), "AUX", slot, concept=concept))
-        return words
+        forms = [row["form"], row["tail"]] if row["tail"] else [row["form"]]  # थका हुआ, शोरगुल वाला
+        tags = (row["pos"] or "ADJ AUX").split()
+        return [
+            Tok(form if tag == "NOUN" else agreeing(form, gender, direct_singular), tag, slot, concept=concept)
+            for form, tag in zip(forms, tags, strict=False)
+        ]
 
     def gender(self, np: NP) -> str:
         """Gender for agreement; mixed coordination is masculine."""
@@ -180,6 +193,9 @@ class Hindi(Grammar):
             return [Tok(stem, "VERB", concept=c.verb), *self.habitual(c, Tok("सक", "AUX"))]
         if c.modal == "want":
             return [Tok(stem + "ना", "VERB", concept=c.verb), *self.habitual(c, Tok("चाह", "VERB"))]
+        if light := self.verb_row(c)["light"]:  # ढूँढ़ लेता है, but नहीं ढूँढ़ पाता
+            second = Tok("पा" if c.negated else light, "AUX")
+            return [Tok(stem, "VERB", concept=c.verb), *self.habitual(c, second)]
         return self.habitual(c, Tok(stem, "VERB", concept=c.verb))
 
     def infinitive(self, c: Clause) -> str:
@@ -204,7 +220,8 @@ class Hindi(Grammar):
         if c.frame == "be_at":
             return []  # the place is among the arguments
         if c.frame == "be_noun":
-            return self.np(NP(c.noun), "noun")
+            woman = self.lexicon[c.noun]["woman"] if self.gender(c.subject) == "f" else ""
+            return [Tok(woman, "NOUN", "noun", concept=c.noun)] if woman else self.np(NP(c.noun), "noun")
         gender, singular = self.gender(c.subject), not c.subject.agrees_plural
         if c.frame == "be_adj":
             return self.adjective(c.adjective, gender, singular, "adjective")
@@ -292,7 +309,7 @@ class Hindi(Grammar):
         if c.frame == "have":
             return [*head, Tok("किसके", "PRON"), *adp("पास"), self.be(c.object.agrees_plural, "VERB")]
         if c.frame == "be_noun":
-            return [*self.complement(c), Tok("कौन", "PRON"), self.be(False)]
+            return [*self.complement(asked), Tok("कौन", "PRON"), self.be(False)]
         if c.frame == "be_adj" and not animate:  # क्या at the beginning would make it a polar question
             thing = Tok("जगह" if c.subject.head in PLACES else "चीज़", "NOUN")
             return [Tok("कौन-सी", "DET"), thing, *self.predicate(c.but(subject=NP("woman")))]

@@ -35,8 +35,11 @@ MODAL = {
 }
 #: relation -> preposition and case; `in`, `to` and `from` depend on the noun
 RELATION = {
-    "on": ("на", "prep"), "under": ("под", "ins"), "near": ("около", "gen"),
-    "behind": ("за", "ins"), "in_front_of": ("перед", "ins"),
+    "on": ("на", "prep"),
+    "under": ("под", "ins"),
+    "near": ("около", "gen"),
+    "behind": ("за", "ins"),
+    "in_front_of": ("перед", "ins"),
 }
 WHERE = {"to": "куда", "from": "откуда"}
 GROUP = ("Группа", "Группы")
@@ -95,7 +98,9 @@ class Russian(Grammar):
         "noun": ("gender", "sg", "gen", "pl", "gen_pl", "at", "odd", "before", "after"),
         "verb": ("sg", "pl", "inf", "perfective", "object", "recipient"),
         "adj": ("long", "more", "m", "f", "n", "pl", "pos"),
-        "per": ("sg", "gen", "odd"), "loc": ("sg", "gen", "odd"), "org": ("form",),
+        "per": ("sg", "gen", "odd"),
+        "loc": ("sg", "gen", "odd"),
+        "org": ("form",),
         "time": ("words", "pos"),
     }
 
@@ -327,7 +332,9 @@ class Russian(Grammar):
     # --- sentences -----------------------------------------------------------------------------------------
     def link(self, link: str) -> list[Tok]:
         words = {
-            "and": [Tok("и", "CCONJ")], "but": [Tok("но", "CCONJ")], "so": [Tok("поэтому", "ADV")],
+            "and": [Tok("и", "CCONJ")],
+            "but": [Tok("но", "CCONJ")],
+            "so": [Tok("поэтому", "ADV")],
             "then": [Tok("а", "CCONJ"), Tok("потом", "ADV")],
             "because": [Tok("потому", "ADV"), Tok("что", "SCONJ")],
         }[link]

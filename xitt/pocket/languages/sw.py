@@ -27,13 +27,21 @@ SUBJECT, RELATIVE, OF, ENYE, BEFORE_CONSONANT, BEFORE_VOWEL = range(6)
 NASAL = {"b": "mb", "d": "nd", "g": "ng", "z": "nz", "r": "nd"}  # what the nasal makes of a first consonant
 NUMERAL = {"two": "wili", "three": "tatu", "four": "nne", "five": "tano"}
 RELATION = {
-    "on": "juu ya", "under": "chini ya", "near": "karibu na", "behind": "nyuma ya", "in_front_of": "mbele ya",
-    "to": "", "from": "kutoka", "in": "",
+    "on": "juu ya",
+    "under": "chini ya",
+    "near": "karibu na",
+    "behind": "nyuma ya",
+    "in_front_of": "mbele ya",
+    "to": "",
+    "from": "kutoka",
+    "in": "",
 }
 LINK = {
-    "and": [("na", "CCONJ")], "but": [("lakini", "CCONJ")],
+    "and": [("na", "CCONJ")],
+    "but": [("lakini", "CCONJ")],
     "because": [("kwa", "SCONJ"), ("sababu", "SCONJ")],
-    "so": [("kwa", "ADV"), ("hiyo", "ADV")], "then": [("kisha", "ADV")],
+    "so": [("kwa", "ADV"), ("hiyo", "ADV")],
+    "then": [("kisha", "ADV")],
 }
 VOWELS = "aeiou"
 
@@ -49,9 +57,14 @@ class Swahili(Grammar):
     columns = {
         "noun": ("sg", "pl", "classes", "at"),
         "verb": ("stem", "prefix", "particle", "instead"),
-        "adj": ("stem",), "inv": ("stem", "persons"), "enye": ("stem",), "wa": ("stem", "pos"),
+        "adj": ("stem",),
+        "inv": ("stem", "persons"),
+        "enye": ("stem",),
+        "wa": ("stem", "pos"),
         "state": ("stem",),
-        "per": ("form",), "loc": ("form",), "org": ("form",),
+        "per": ("form",),
+        "loc": ("form",),
+        "org": ("form",),
         "time": ("words", "pos"),
     }
 

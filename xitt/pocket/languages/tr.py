@@ -21,23 +21,33 @@ CASES = {"": "", "acc": "(y)I", "dat": "(y)A", "loc": "DA", "abl": "DAn", "gen":
 AFTER_POSSESSIVE = {**CASES, "acc": "nI", "dat": "nA", "loc": "nDA", "abl": "nDAn", "gen": "nIn"}
 #: relation -> case of the place and the postposition behind it
 RELATION = {
-    "in": ("loc", ""), "to": ("dat", ""), "from": ("abl", ""),
-    "on": ("gen", "üstünde"), "under": ("gen", "altında"), "near": ("gen", "yakınında"),
-    "behind": ("gen", "arkasında"), "in_front_of": ("gen", "önünde"),
+    "in": ("loc", ""),
+    "to": ("dat", ""),
+    "from": ("abl", ""),
+    "on": ("gen", "üstünde"),
+    "under": ("gen", "altında"),
+    "near": ("gen", "yakınında"),
+    "behind": ("gen", "arkasında"),
+    "in_front_of": ("gen", "önünde"),
 }
 WHERE = {"to": "nereye", "from": "nereden"}
 NUMERAL = {"two": "iki", "three": "üç", "four": "dört", "five": "beş"}
 #: modal -> affirmative and negative ending (``None``: the present)
 ENDING = {
-    None: ("", "mIyor"), "can": ("(y)Abiliyor", "(y)AmIyor"), "must": ("mAlI", "mAmAlI"),
+    None: ("", "mIyor"),
+    "can": ("(y)Abiliyor", "(y)AmIyor"),
+    "must": ("mAlI", "mAmAlI"),
     "want": ("mAk", "mAk"),
 }
 WHO = {"acc": "kimi", "dat": "kime", "abl": "kimden", "için": "kimin", "": "kimi"}
 # "neyden" because "neden" is "why"; an organisation one works for is a "who"
 WHAT = {"acc": "neyi", "dat": "neye", "abl": "neyden", "için": "kimin", "": "ne"}
 LINK = {
-    "and": (("ve", "CCONJ"),), "but": (("ama", "CCONJ"),), "because": (("çünkü", "CCONJ"),),
-    "so": (("bu", "DET"), ("yüzden", "NOUN")), "then": (("sonra", "ADV"),),
+    "and": (("ve", "CCONJ"),),
+    "but": (("ama", "CCONJ"),),
+    "because": (("çünkü", "CCONJ"),),
+    "so": (("bu", "DET"), ("yüzden", "NOUN")),
+    "then": (("sonra", "ADV"),),
 }
 
 
@@ -86,7 +96,9 @@ class Turkish(Grammar):
         # dative); light: the first word of a two-word verb
         "verb": ("stem", "bent", "case", "recipient", "light", "light_pos"),
         "adj": ("form",),
-        "per": ("form", "harmony"), "loc": ("form", "harmony"), "org": ("form",),
+        "per": ("form", "harmony"),
+        "loc": ("form", "harmony"),
+        "org": ("form",),
         "time": ("words", "pos"),
     }
 
@@ -101,9 +113,7 @@ class Turkish(Grammar):
             words += [Tok("ve", "CCONJ", slot), *self.simple_np(np.other, slot, case)]
         return words
 
-    def simple_np(
-        self, np: NP, slot: str | None, case: str, owned: bool = False, bare: bool = False
-    ) -> list[Tok]:
+    def simple_np(self, np: NP, slot: str | None, case: str, owned: bool = False, bare: bool = False) -> list[Tok]:
         """``owned``: with the possessive ending; ``bare``: number-neutral singular without "bir"."""
         if np.is_name:
             return self.name(np.head, case, slot)

@@ -117,7 +117,10 @@ class Chinese(Grammar):
         daily = c.time == "every_day" and ask != "time"
         all_ = [Tok("都", "ADV")] if daily or c.subject.det == "every" else []
         if c.time_first:
-            return [*time, *subject, *all_, *self.predicate(c, ask)]
+            head = [*subject, *all_]
+            if daily and self.is_indefinite(c.subject):  # 每天 都 有 …
+                head = [*all_, *subject]
+            return [*time, *head, *self.predicate(c, ask)]
         if daily and c.negated:  # it is not every day that …
             rest = self.predicate(c.but(negated=False), ask)
             return [*subject, not_(), Tok("是", "AUX"), *time, *all_, *rest]

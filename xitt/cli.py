@@ -1,0 +1,174 @@
+"""The commands. Exit codes: 0 done, 2 bad parameters, 3 data or model missing or damaged, 4 a job failed, 130 stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from .errors import ParameterError, XittError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Cross-lingual intermediate-task training: run studies, read their results.",
+)
+
+StudyFile = Annotated[str, typer.Argument(metavar="PARAMS", help="A study file (params/pocket.yaml) or its bare name.")]
+
+
+@app.command()
+def run(
+    params: StudyFile,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Notebooks at a time; default: one per GPU, else 2.")] = None,
+    only: Annotated[str | None, typer.Option(metavar="GLOB", help="Only jobs that match, and what they need.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the jobs and run nothing.")] = False,
+    force: Annotated[str | None, typer.Option(metavar="GLOB", help="Compute matching jobs again.")] = None,
+) -> None:
+    """Run a study: every notebook whose results are not there yet. Stop and start at will."""
+    from . import batch, graph, results
+    from .study import load_study
+
+    study = load_study(params)
+    batch.check_notebooks(study)
+    if dry_run:
+        wanted = graph.with_needs(graph.jobs(study), graph.matching(graph.jobs(study), only))
+        for job in graph.jobs(study):
+            if job.name in wanted:
+                state = "done" if batch.is_done(study, job) else "to run"
+                needs = (
+                    f"  <- {', '.join(job.needs)}"
+                    if job.needs and len(job.needs) < 4
+                    else f"  <- {len(job.needs)} jobs"
+                    if job.needs
+                    else ""
+                )
+                typer.echo(f"{state:7} {job.name:28} {job.notebook}{needs}")
+        return
+    _quick_checks(study)
+    batch.run(study, jobs, only, force, say=_say)
+    _say(f"results: {results.write(study)}")
+
+
+def _quick_checks(study) -> None:
+    """Find out before hours pass that the data folder or the backbone is not there."""
+    from . import data
+    from .backbone import open_folder
+    from .study import expand
+
+    for target in study.targets:
+        data.languages(study, target)
+    wanted = study.params.backbone
+    if wanted.folder:
+        path = Path(expand(wanted.folder, "backbone.folder")).expanduser()
+        open_folder(path if path.is_absolute() else study.root / path, "")
+
+
+@app.command()
+def status(params: StudyFile) -> None:
+    """What is done, running, failed and waiting."""
+    from . import batch
+    from .study import load_study
+
+    for job, state in batch.status(load_study(params)):
+        typer.echo(f"{job.name:28} {state}")
+
+
+@app.command()
+def report(params: StudyFile) -> None:
+    """Write outputs/<study>/report/index.html from whatever is there."""
+    from . import report as site
+    from . import results
+    from .study import load_study
+
+    study = load_study(params)
+    results.write(study)
+    _say(f"report: {site.write(study)}")
+
+
+@app.command()
+def publish(params: StudyFile) -> None:
+    """Copy a finished report and results.csv to docs/<study>/; refuses one made from uncommitted code."""
+    from . import report as site
+    from .study import load_study
+
+    _say(f"published: {site.publish(load_study(params))}")
+
+
+@app.command()
+def results(
+    params: StudyFile,
+    format: Annotated[Literal["csv", "md", "latex", "json"], typer.Option(help="Form of the table.")] = "csv",
+) -> None:
+    """Print the tidy results (csv, json) or the table of means (md, latex)."""
+    from .study import load_study
+    from .tables import render_results
+
+    typer.echo(render_results(load_study(params), format), nl=False)
+
+
+@app.command()
+def tasks(params: Annotated[str | None, typer.Argument(metavar="[PARAMS]")] = None) -> None:
+    """Every task: kind, source, revision, languages, licence; with a study, whether its data are there."""
+    from . import data
+    from .errors import DataError
+    from .study import load_study
+    from .tasks import TASKS
+
+    study = load_study(params) if params else None
+    for row in TASKS.values():
+        state = ""
+        if study is not None:
+            try:
+                state = (
+                    f"{len(data.languages(study, row.name))} languages here"
+                    if row.languages
+                    else f"{data.load(study, row.name, 'train').total:,} train rows here"
+                )
+            except (DataError, ValueError) as error:
+                state = f"absent: {str(error).splitlines()[0]}"
+        revision = "unpinned" if row.source.revision == "main" else row.source.revision[:12]
+        typer.echo(
+            f"{row.name:14} {'/'.join(r[:6] for r in row.roles):13} {row.kind:9} {row.source.repository:24} {revision:9} "
+            f"{len(row.languages) or 1:3} languages  {row.licence:20} {state}"
+        )
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def main() -> None:
+    """Entry point: one readable message and an exit code for every error a user can act on."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):
+            stream.reconfigure(errors="replace")
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as leave:
+        sys.exit(leave.exit_code)
+    except XittError as error:
+        print(f"xitt: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        from . import batch
+
+        batch.stop()
+        print("\nxitt: stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # a usage error of the command line
+            print(f"xitt: {error.format_message()}", file=sys.stderr)
+            sys.exit(ParameterError.exit_code)
+        raise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Execute one notebook in this process, for the batch runner: ``python -m xitt.execute JOB.json``.
+
+A process of its own per notebook: papermill inside a live event loop never returns, and a crash takes one job only. The process
+dies with the runner and its kernel with it, however they are killed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from jupyter_client.manager import AsyncKernelManager
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent dies; elsewhere the kernel's own watch on its parent has to do."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class LocalKernelManager(AsyncKernelManager):
+    """A kernel over local sockets (no ports to fight for) that dies with this process."""
+
+    def __init__(self, **options):
+        super().__init__(**{**options, "transport": "ipc"})
+
+    async def _async_pre_start_kernel(self, **options):
+        command, options = await super()._async_pre_start_kernel(**options)
+        return command, {**options, "preexec_fn": die_with_parent}
+
+
+def main(job_file: str) -> int:
+    """Run one job; returns 0, or 1 with the error in ``<job>.error``."""
+    die_with_parent()
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    job = json.loads(Path(job_file).read_text(encoding="utf-8"))
+    try:
+        papermill.execute_notebook(
+            job["notebook"], job["output"], job["parameters"], kernel_name="python3", cwd=job["cwd"], progress_bar=False,
+            log_output=False, start_timeout=300, kernel_manager_class="xitt.execute.LocalKernelManager",
+        )  # fmt: skip
+    except PapermillExecutionError as error:
+        report = {"cell": error.cell_index, "name": error.ename, "message": error.evalue}
+    except Exception as error:  # dead kernel, kernel that does not start, unreadable notebook
+        report = {"cell": None, "name": type(error).__name__, "message": str(error)}
+    else:
+        return 0
+    Path(job["error"]).write_text(json.dumps(report), encoding="utf-8")
+    return 1
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    sys.exit(main(sys.argv[1]))

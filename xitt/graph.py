@@ -1,0 +1,93 @@
+"""A study as jobs: one executed notebook each, and what each needs before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from . import recipes
+from .errors import ParameterError, nearest
+from .study import Study
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook with parameters.
+
+    Attributes
+    ----------
+    name : str
+        Notebook number, recipe and seed: ``02.mnli.s0``; just the number for a summary.
+    notebook : str
+        File in ``notebooks/``.
+    parameters : tuple of (str, value)
+        What papermill puts into it besides ``study``.
+    needs : tuple of str
+        Names of the jobs before it.
+    """
+
+    name: str
+    notebook: str
+    parameters: tuple[tuple[str, str | int], ...] = ()
+    needs: tuple[str, ...] = ()
+
+    @property
+    def file_name(self) -> str:
+        """Name of the executed notebook, in characters that are safe in file names."""
+        parts = self.name.split(".", 1)
+        rest = (
+            f".{recipes.parse(parts[1].rsplit('.s', 1)[0]).file_name}.s{parts[1].rsplit('.s', 1)[1]}"
+            if len(parts) > 1
+            else ""
+        )
+        return f"{parts[0]}{rest}.ipynb"
+
+
+def jobs(study: Study) -> list[Job]:
+    """All jobs of a study, each after those it needs."""
+    found = [Job("00", "00_backbone.ipynb")]
+    last: list[str] = []
+    for seed in study.seeds:
+        for recipe in study.intermediates:
+            about = (("intermediate", recipe), ("seed", seed))
+            before = "00"
+            if recipe != "none":
+                before = f"01.{recipe}.s{seed}"
+                found.append(Job(before, "01_intermediate.ipynb", about, ("00",)))
+            if study.trained_targets:
+                found.append(Job(f"02.{recipe}.s{seed}", "02_target.ipynb", about, (before,)))
+                last.append(found[-1].name)
+            if study.retrieval_targets:
+                found.append(Job(f"03.{recipe}.s{seed}", "03_retrieval.ipynb", about, (before,)))
+                last.append(found[-1].name)
+    found.append(Job("04", "04_transfer_matrix.ipynb", (), tuple(last)))
+    return found
+
+
+def matching(all_jobs: list[Job], pattern: str | None) -> set[str]:
+    """Names of the jobs that a glob matches.
+
+    Raises
+    ------
+    ParameterError
+        If it matches none.
+    """
+    names = [j.name for j in all_jobs]
+    if pattern is None:
+        return set(names)
+    found = {n for n in names if fnmatchcase(n, pattern) or fnmatchcase(n, f"{pattern}.*")}
+    if not found:
+        raise ParameterError(f"no job matches {pattern!r}{nearest(pattern, names)}\n  jobs: {', '.join(names)}")
+    return found
+
+
+def with_needs(all_jobs: list[Job], names: set[str]) -> set[str]:
+    """The same jobs and all they need."""
+    by_name = {j.name: j for j in all_jobs}
+    wanted, queue = set(), list(names)
+    while queue:
+        name = queue.pop()
+        if name not in wanted:
+            wanted.add(name)
+            queue += by_name[name].needs
+    return wanted

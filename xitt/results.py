@@ -1,0 +1,103 @@
+"""Tidy results: every score that is there, one row each, and the chance levels beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from . import data, tasks
+from .kinds import kind
+from .metrics import METRICS
+from .store import RunFolder, Spec, read_json, write_text
+from .study import Study
+
+COLUMNS = ("intermediate", "target", "language", "split", "seed", "metric", "value", "n")
+
+
+def tidy(record: dict, recipe: str, target: str, seed: int) -> pd.DataFrame:
+    """Rows of one evaluation record: one per language and metric, and their plain mean as language ``avg``."""
+    rows = []
+    metrics = tasks.TASKS[target].metrics
+    for metric in metrics:
+        values = {x: scores[metric] for x, scores in record["scores"].items()}
+        sizes = record["counted"]
+        rows += [(recipe, target, x, record["split"], seed, metric, v, sizes[x]) for x, v in values.items()]
+        mean = sum(values.values()) / len(values)
+        rows.append((recipe, target, "avg", record["split"], seed, metric, mean, sum(sizes.values())))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def collect(study: Study, baselines: bool = True) -> pd.DataFrame:
+    """All scores of a study that are there, tidy (DESIGN, section 3); nothing is trained."""
+    frames = []
+    for target in study.targets:
+        part = of_target(study, target, study.intermediates, study.seeds)
+        if len(part):
+            frames += [part, chance(study, target)] if baselines else [part]
+    if not frames:
+        return pd.DataFrame(columns=list(COLUMNS))
+    return pd.concat(frames, ignore_index=True).astype({"seed": int, "value": float, "n": int})
+
+
+def of_target(study: Study, target: str, recipes, seeds) -> pd.DataFrame:
+    """Scores of one target that are there, tidy."""
+    from .scoring import found
+
+    frames = [tidy(read_json(place / "record.json"), recipe, target, seed)
+              for recipe in recipes for seed in seeds if (place := found(study, recipe, target, seed))]  # fmt: skip
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
+
+
+def chance(study: Study, target: str) -> pd.DataFrame:
+    """Scores of models that learn nothing, as rows ``baseline:<name>`` (DESIGN, section 5); computed once, kept as a run."""
+    row = tasks.TASKS[target]
+    languages = data.languages(study, target)
+    inputs = {
+        "target": target, "test": {x: data.load(study, target, "test", x).fingerprint for x in languages},
+        "train": data.load(study, row.train, "train").fingerprint if row.train else None,
+        "versions": {"kind": kind(row.kind).version, "metrics": {m: METRICS[row.kind, m].version for m in row.metrics}},
+    }  # fmt: skip
+    folder = RunFolder(study.out / "runs", Spec("baseline", f"00.chance.{target}", inputs))
+    with folder.lock():
+        record = folder.record
+        if record is None:
+            folder.begin()
+            record = folder.finish({"task": target, "baselines": _baseline_scores(study, target, languages)})
+    return pd.concat(
+        [tidy(scores, f"baseline:{name}", target, study.seeds[0]) for name, scores in record["baselines"].items()]
+    )
+
+
+def _baseline_scores(study: Study, target: str, languages: tuple[str, ...]) -> dict:
+    from .evaluate import scores
+
+    row = tasks.TASKS[target]
+    train = data.load(study, row.train, "train").examples if row.train else []
+    found: dict[str, dict] = {}
+    for language in languages:
+        test = data.load(study, target, "test", language).examples
+        for name, frame in kind(row.kind).baselines(train, test, row.labels).items():
+            entry = found.setdefault(name, {"split": "test", "scores": {}, "counted": {}})
+            entry["scores"][language] = scores(row.kind, row.metrics, frame)
+            entry["counted"][language] = len(frame)
+    return found
+
+
+def chance_levels(frame: pd.DataFrame) -> pd.Series:
+    """Chance per (target, language): the best baseline under the main metric."""
+    main = frame["target"].map(lambda t: tasks.TASKS[t].metrics[0])
+    rows = frame[frame["intermediate"].str.startswith("baseline:") & (frame["metric"] == main)]
+    return rows.groupby(["target", "language"])["value"].max()
+
+
+def write(study: Study, frame: pd.DataFrame | None = None) -> Path:
+    """``results.csv`` and ``results.parquet`` of a study; returns the former."""
+    frame = collect(study) if frame is None else frame
+    study.out.mkdir(parents=True, exist_ok=True)
+    order = ["target", "intermediate", "seed", "metric", "language"]
+    frame = frame.sort_values(order, kind="stable", ignore_index=True)[list(COLUMNS)]
+    path = study.out / "results.csv"
+    write_text(path, frame.to_csv(index=False, float_format="%.6f"))
+    frame.to_parquet(study.out / "results.parquet", index=False)
+    return path

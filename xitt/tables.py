@@ -1,0 +1,522 @@
+"""Tables of the report: from tidy results and stored predictions to frames that notebooks show."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from . import results, stats, tasks
+from .metrics import METRICS
+from .store import read_json
+from .study import Study
+
+
+# --- counts from stored predictions --------------------------------------------------------------------------------
+def counts(study: Study, recipe: str, target: str, seed: int, metric: str | None = None) -> stats.Counts | None:
+    """Per-example counts of one evaluation, or ``None`` if it is not there."""
+    from .scoring import found
+
+    place = found(study, recipe, target, seed)
+    if place is None:
+        return None
+    row = tasks.TASKS[target]
+    return _counts(place, read_json(place / "record.json")["fingerprint"], row.kind, metric or row.metrics[0])
+
+
+@cache
+def _counts(place: Path, fingerprint: str, kind: str, metric: str) -> stats.Counts:
+    from .evaluate import read_predictions
+
+    m = METRICS[kind, metric]
+    frames = {p.stem: read_predictions(p) for p in sorted(place.glob("*.parquet"))}
+    return stats.Counts({x: (f["id"].to_numpy(), m.counts(f)) for x, f in frames.items()}, m.value)
+
+
+def difference(study: Study, recipe: str, target: str, against: str = "none") -> stats.Difference | None:
+    """Change of a target's mean over languages, recipe minus ``against``."""
+    pairs = [(counts(study, recipe, target, s), counts(study, against, target, s)) for s in study.seeds]
+    pairs = [(a, b) for a, b in pairs if a and b]
+    if not pairs:
+        return None
+    if len(pairs) >= 3:
+        return stats.over_seeds(np.array([a.mean() - b.mean() for a, b in pairs]))
+    return stats.paired_bootstrap(*pairs[0])
+
+
+# --- the transfer matrix -------------------------------------------------------------------------------------------
+def transfer(study: Study) -> pd.DataFrame:
+    """Every intermediate × target: score, change against ``none`` in points with interval and corrected p.
+
+    Returns
+    -------
+    DataFrame
+        ``intermediate, target, value, change, low, high, p, q, how, at_chance``; one row per cell that is there. ``q`` is
+        Benjamini–Hochberg over the whole table.
+    """
+    tidy = study.results()
+    means = main_scores(tidy)
+    floor = results.chance_levels(tidy)
+    rows = []
+    for recipe in study.intermediates:
+        for target in study.targets:
+            if (recipe, target) not in means.index:
+                continue
+            d = difference(study, recipe, target) if recipe != "none" else None
+            rows.append({
+                "intermediate": recipe, "target": target, "value": means[recipe, target],
+                "change": d.value if d else 0.0, "low": d.low if d else np.nan, "high": d.high if d else np.nan,
+                "p": d.p if d else np.nan, "how": d.how if d else "",
+                "at_chance": at_chance(study, recipe, target, float(floor.get((target, "avg"), np.nan))),
+            })  # fmt: skip
+    table = pd.DataFrame(rows)
+    if len(table):
+        tested = table["p"].notna()
+        table.loc[tested, "q"] = stats.benjamini_hochberg(table.loc[tested, "p"].to_numpy())
+    return table
+
+
+def main_scores(tidy: pd.DataFrame) -> pd.Series:
+    """Mean over languages (and seeds) of each (intermediate, target) under the target's main metric."""
+    main = tidy["target"].map(lambda t: tasks.TASKS[t].metrics[0])
+    rows = tidy[(tidy["language"] == "avg") & (tidy["metric"] == main)]
+    return rows.groupby(["intermediate", "target"])["value"].mean()
+
+
+def at_chance(study: Study, recipe: str, target: str, chance: float) -> bool:
+    """Whether the interval of a run's mean over languages reaches chance."""
+    found = counts(study, recipe, target, study.seeds[0])
+    return bool(found) and stats.interval(found)[1] <= chance
+
+
+def by_language(study: Study, target: str | None = None) -> pd.DataFrame:
+    """Scores per language, wide: rows (target, intermediate), columns languages, under each target's main metric."""
+    tidy = study.results()
+    main = tidy["target"].map(lambda t: tasks.TASKS[t].metrics[0])
+    rows = tidy[(tidy["metric"] == main) & ~tidy["intermediate"].str.startswith("baseline:")]
+    if target:
+        rows = rows[rows["target"] == target]
+    wide = rows.pivot_table(index=["target", "intermediate"], columns="language", values="value", sort=False)
+    order = [(t, i) for t in study.targets for i in study.intermediates if (t, i) in wide.index]
+    columns = ["avg", *(["en"] if "en" in wide else []), *sorted(c for c in wide if c not in ("avg", "en"))]
+    return wide.loc[order, columns].rename_axis(columns=None)
+
+
+def zero_shot(
+    study: Study, recipe: str = "none", targets: tuple[str, ...] | None = None, seed: int | None = None
+) -> pd.DataFrame:
+    """English and the other languages of each target against chance, with intervals over examples."""
+    rows = []
+    for target in targets or study.targets:
+        c = counts(study, recipe, target, study.seeds[0] if seed is None else seed)
+        if c is None:
+            continue
+        floor = results.chance_levels(results.chance(study, target))
+        others = [x for x in c.by_language if x != "en"]
+        mean, low, high = stats.interval(c.only(others)) if others else (np.nan,) * 3
+        row = {"target": target, "metric": tasks.TASKS[target].metrics[0], "languages": len(c.by_language)}
+        if "en" in c.by_language:
+            e = stats.interval(c.only(["en"]))
+            row |= {
+                "English": e[0],
+                "English low": e[1],
+                "English high": e[2],
+                "chance (English)": floor.get((target, "en")),
+            }
+            row |= _gap(c, others)
+        row |= {
+            "others": mean,
+            "others low": low,
+            "others high": high,
+            "chance (others)": np.mean([floor.get((target, x), np.nan) for x in others]) if others else np.nan,
+        }
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _gap(c: stats.Counts, others: list[str]) -> dict[str, float]:
+    """English minus the mean of the other languages, resampling the same examples."""
+    if not others:
+        return {}
+    values = stats.resampled(c.only(["en", *others]))
+    d = values[:, 0] - values[:, 1:].mean(axis=1)
+    low, high = np.quantile(d, [0.025, 0.975])
+    return {
+        "gap": c.only(["en"]).mean() - c.only(others).mean(),
+        "gap low": float(low),
+        "gap high": float(high),
+    }
+
+
+def layers(study: Study, recipe: str, target: str, seed: int = 0) -> pd.DataFrame:
+    """Retrieval score per layer and language: ``layer, language, value, chosen``."""
+    from .scoring import found
+
+    place = found(study, recipe, target, seed)
+    record = read_json(place.parent.parent / "record.json")
+    rows = [
+        (int(layer), x, v, int(layer) == record["layer"])
+        for layer, scores in record["layers"].items()
+        for x, v in scores.items()
+    ]
+    return pd.DataFrame(rows, columns=["layer", "language", "value", "chosen"])
+
+
+# --- provenance ----------------------------------------------------------------------------------------------------
+def parameters(study: Study) -> pd.DataFrame:
+    """What was run, in rows of (what, value)."""
+    p = study.params
+    limit = p.data.limits
+    rows = {
+        "study": f"{p.name}: {p.title}", "file": study.path.name, "designs": ", ".join(p.designs),
+        "intermediates": ", ".join(study.intermediates), "targets": ", ".join(study.targets),
+        "seeds": ", ".join(map(str, p.seeds)), "data": p.data.source,
+        "limits (train, dev, test)": ", ".join("all" if x is None else f"{x:,}" for x in (limit.train, limit.dev, limit.test)),
+        "backbone": p.backbone.hub or p.backbone.folder or f"built here: {p.backbone.build.architecture.layers} layers, "
+        f"width {p.backbone.build.architecture.width}, {p.backbone.build.tokens:,} tokens of {p.backbone.build.text} text",
+        "precision": p.engine.precision, "weights kept": p.keep,
+    }  # fmt: skip
+    return pd.DataFrame(rows.items(), columns=["what", "value"])
+
+
+def runs(study: Study) -> pd.DataFrame:
+    """Every finished run: name, steps, tokens/s, seconds, commit."""
+    rows = []
+    for path in sorted((study.out / "runs").glob("0*/record.json")):
+        record = read_json(path)
+        if record["phase"] == "baseline":
+            continue
+        t = record.get("training", {})
+        rows.append(
+            {
+                "run": path.parent.name,
+                "steps": t.get("steps"),
+                "tokens": t.get("tokens"),
+                "tokens/s": t.get("tokens_per_second"),
+                "seconds": record["wall_seconds"],
+                "best dev": (t.get("best") or {}).get("score"),
+                "commit": record["provenance"]["commit"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def data_used(study: Study) -> pd.DataFrame:
+    """Sizes of what was read: task, split, languages, examples used of how many there are."""
+    from . import data
+
+    rows = []
+    trained = dict.fromkeys(
+        [i for i in study.intermediates if i in tasks.TASKS] + [tasks.TASKS[t].train for t in study.trained_targets]
+    )
+    for name in trained:
+        for split in ("train", "dev"):
+            if split in tasks.TASKS[name].source.splits:
+                part = data.load(study, name, split)
+                rows.append((tasks.TASKS[name].title, split, "en", len(part), part.total))
+    for name in study.targets:
+        parts = [data.load(study, name, "test", x) for x in data.languages(study, name)]
+        sizes = [
+            len(p)
+            if tasks.TASKS[name].source.layout != "bucc" and "gold" not in p.examples[0]
+            else len(p.examples[0]["gold"])
+            for p in parts
+        ]
+        rows.append(
+            (
+                tasks.TASKS[name].title,
+                "test",
+                ", ".join(p.language for p in parts),
+                sum(sizes),
+                sum(p.total for p in parts),
+            )
+        )
+    return pd.DataFrame(rows, columns=["task", "split", "languages", "used", "there"])
+
+
+def facts(values: dict) -> pd.DataFrame:
+    """A dictionary as rows of (what, value)."""
+    return pd.DataFrame(
+        [(k, f"{v:,}" if isinstance(v, int) and k != "seed" else str(v)) for k, v in values.items()],
+        columns=["what", "value"],
+    )
+
+
+def build_recipe(study: Study) -> pd.DataFrame:
+    """The recipe of a built backbone."""
+    build = study.params.backbone.build
+    if build is None:
+        return facts({})
+    return facts(
+        {
+            k: v
+            for k, v in {**build.model_dump(exclude={"architecture"}), **build.architecture.model_dump()}.items()
+            if v is not None
+        }
+    )
+
+
+def task_list(study: Study) -> pd.DataFrame:
+    """Tasks of a study, intermediate tasks first."""
+    from . import data
+
+    rows = []
+    for name in dict.fromkeys((*(i for i in study.intermediates if i in tasks.TASKS), *study.targets)):
+        t = tasks.TASKS[name]
+        target = name in study.targets
+        rows.append({"task": t.title, "part": "target" if target else "intermediate", "kind": t.kind,
+                     "trained on": tasks.TASKS[t.train].title if t.train else "nothing", "metric": ", ".join(t.metrics),
+                     "languages": ", ".join(data.languages(study, name)) if target else "en", "source": t.source.repository})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def pieces(study: Study, encoder) -> pd.DataFrame:
+    """How the tokenizer cuts each language's test sentences of one target."""
+    from . import data
+    from .backbone import load_tokenizer
+
+    tokenizer = load_tokenizer(encoder.path)
+    target = "udpos" if "udpos" in study.targets else study.targets[0]
+    rows = []
+    for language in data.languages(study, target):
+        examples = data.load(study, target, "test", language).examples
+        texts = [
+            " ".join(e["tokens"]) if "tokens" in e else str(next(v for k, v in e.items() if k != "id"))
+            for e in examples
+        ]
+        ids = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+        count, words = sum(map(len, ids)), sum(len(t.split()) for t in texts)
+        unknown = sum(i.count(tokenizer.unk_token_id) for i in ids)
+        rows.append((language, len(texts), words, count, count / words, 100 * unknown / count))
+    return pd.DataFrame(rows, columns=["language", "sentences", "words", "pieces", "pieces per word", "unknown (%)"])
+
+
+def examples(study: Study) -> pd.DataFrame:
+    """The first test example of each target in English (where it has English) and one other language, shortened."""
+    from . import data
+
+    rows = []
+    for target in study.targets:
+        here = data.languages(study, target)
+        for language in [x for x in here if x == "en"] + [x for x in here if x != "en"][:1]:
+            example = data.load(study, target, "test", language).examples[0]
+            parts = [
+                f"{k}: {' '.join(v) if isinstance(v, list) and v and isinstance(v[0], str) else v}"
+                for k, v in example.items()
+                if k not in ("id", "starts")
+            ]
+            rows.append(
+                (tasks.TASKS[target].title, language, " | ".join(p if len(p) < 260 else p[:257] + "..." for p in parts))
+            )
+    return pd.DataFrame(rows, columns=["target", "language", "example"])
+
+
+def run_facts(run) -> pd.DataFrame:
+    """Facts of one run's record."""
+    if run is None:
+        return facts({})
+    r, t, p = run.record, run.record["training"], run.record["provenance"]
+    chosen = t["best"] or {}
+    return facts({
+        "run": run.path.name, "task": tasks.TASKS[r["task"]].title, "training examples": f"{r['data']['train'][0]:,} of {r['data']['train'][1]:,}",
+        "steps": t["steps"], "tokens": t["tokens"], "tokens/s": f"{t['tokens_per_second']:,.0f}", "checkpoint": f"step {chosen.get('step')}",
+        "dev score": f"{chosen.get('score', float('nan')):.1f}", **{k: str(v) for k, v in t["hyper"].items() if v is not None},
+        "seed": r["seed"], "device": p["device"], "precision": p["precision"], "attention": p["attention"], "commit": p["commit"] or "not a checkout",
+    })  # fmt: skip
+
+
+def run_sentence(run) -> str:
+    """How the training went, in words."""
+    if run is None:
+        return "Nothing was trained."
+    t, log = run.record["training"], run.log
+    loss, dev = log["loss"].dropna(), log["dev"].dropna() if "dev" in log else []
+    text = (
+        f"{t['steps']:,} steps took {t['seconds']:.0f} s; the loss went from {loss.iloc[0]:.2f} to {loss.iloc[-1]:.2f}"
+    )
+    if len(dev):
+        text += f", the dev score from {dev.iloc[0]:.1f} at the first look to {t['best']['score']:.1f} at step {t['best']['step']:,}, whose weights were kept"
+    return text + "."
+
+
+def scores_wide(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Scores of several targets: rows (target, metric), columns languages."""
+    tidy = pd.concat(scores.values())
+    wide = tidy.pivot_table(index=["target", "metric"], columns="language", values="value", sort=False)
+    columns = ["avg", *(["en"] if "en" in wide else []), *sorted(c for c in wide if c not in ("avg", "en"))]
+    return wide[columns].rename_axis(columns=None)
+
+
+def zero_shot_sentence(zero: pd.DataFrame) -> str:
+    """What the zero-shot table shows, in words."""
+    lines = []
+    for _, row in zero.iterrows():
+        if not np.isfinite(row.get("English", np.nan)):
+            above = "above" if row["others low"] > row["chance (others)"] else "not above"
+            lines.append(
+                f"{tasks.TASKS[row['target']].title}: {row['others']:.1f} over {row['languages']} languages, {above} chance ({row['chance (others)']:.1f})."
+            )
+            continue
+        margin = row["English"] - row["chance (English)"]
+        text = f"{tasks.TASKS[row['target']].title}: English {row['English']:.1f}, {margin:+.1f} against chance"
+        if np.isfinite(row["others"]):
+            above = "above" if row["others low"] > row["chance (others)"] else "not above"
+            gap = "below" if row["gap low"] > 0 else "not clearly below"
+            text += f"; the other languages {row['others']:.1f}, {above} chance ({row['chance (others)']:.1f}) and {gap} English"
+        lines.append(text + ".")
+    return "\n".join(lines)
+
+
+def retrieval_sentence(study: Study, recipe: str, seed: int) -> str:
+    """Best layer and layer used, in words."""
+    lines = []
+    for target in study.retrieval_targets:
+        table = layers(study, recipe, target, seed)
+        mean, used = table.groupby("layer")["value"].mean(), int(table.loc[table["chosen"], "layer"].iloc[0])
+        lines.append(
+            f"{tasks.TASKS[target].title}: {mean[used]:.1f} at layer {used}; the best layer is {mean.idxmax()} with {mean.max():.1f}."
+        )
+    return "\n".join(lines)
+
+
+def matrix_caption(table: pd.DataFrame) -> str:
+    """Caption of the transfer matrix: units, metrics, kind of interval."""
+    how = next((h for h in table["how"] if h), "")
+    metrics = ", ".join(f"{tasks.TASKS[t].title} {tasks.TASKS[t].metrics[0]}" for t in dict.fromkeys(table["target"]))
+    return f"Change against none in points, mean over languages ({metrics}); intervals: {how}. * corrected p < 0.05, ° not above chance."
+
+
+# --- showing -------------------------------------------------------------------------------------------------------
+class Shown:
+    """A frame as an HTML table with a caption; numbers rounded, text escaped."""
+
+    def __init__(self, frame: pd.DataFrame, caption: str, digits: int = 1):
+        self.frame, self.caption, self.digits = frame, caption, digits
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return {"text/html": self.html(), "text/plain": f"{self.caption}\n{self.frame.to_string(index=False)}"}
+
+    def html(self) -> str:
+        """The table; row labels are header cells."""
+        import html
+
+        head = "".join(f'<th scope="col">{html.escape(str(c))}</th>' for c in self.frame.columns)
+        body = "".join(
+            "<tr>" + "".join(self._cell(value, first=i == 0) for i, value in enumerate(row)) + "</tr>"
+            for row in self.frame.itertuples(index=False, name=None)
+        )
+        caption = html.escape(self.caption)
+        return f'<table class="xitt"><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+    def _cell(self, value, first: bool) -> str:
+        import html
+
+        tag, number = ("th", ' scope="row"') if first else ("td", "")
+        if value is None or (isinstance(value, float) and np.isnan(value)):
+            text = ""
+        elif isinstance(value, (bool, np.bool_)):
+            text = "yes" if value else ""
+        elif isinstance(value, (int, np.integer)):
+            text, number = f"{value:,}", number + ' class="number"'
+        elif isinstance(value, (float, np.floating)):
+            text = f"{value:,.{0 if float(value).is_integer() and abs(value) >= 1000 else self.digits}f}"
+            number += ' class="number"'
+        else:
+            text = str(value)
+        return f"<{tag}{number}>{html.escape(text)}</{tag}>"
+
+
+def show(frame: pd.DataFrame, caption: str, digits: int = 1) -> Shown:
+    """A table for a notebook or the report. An index that is not just row numbers becomes the first columns."""
+    plain = isinstance(frame.index, pd.RangeIndex)
+    return Shown(frame if plain else frame.reset_index(), caption, digits)
+
+
+def matrix(table: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The transfer table as the paper prints it: rows intermediates, columns targets, scores for ``none``, changes below.
+
+    A ``*`` marks corrected p < 0.05, a ``°`` a score whose interval reaches chance.
+    """
+
+    def cell(row) -> str:
+        mark = ("*" if row["q"] < 0.05 else "") + ("°" if row["at_chance"] else "")
+        if row["intermediate"] == "none":
+            return f"{row['value']:.1f}{mark}"
+        return f"{row['change']:+.1f}{mark} [{row['low']:+.1f}, {row['high']:+.1f}]"
+
+    texts = table.assign(q=table.get("q", pd.Series(np.nan, table.index)).fillna(1.0))
+    texts = texts.assign(text=texts.apply(cell, axis=1))
+    wide = texts.pivot(index="intermediate", columns="target", values="text")
+    wide = wide.reindex([i for i in study.intermediates if i in wide.index])[[t for t in study.targets if t in wide]]
+    value = (
+        table.pivot(index="intermediate", columns="target", values="value").loc[wide.index, wide.columns].mean(axis=1)
+    )
+    means = [f"{value['none']:.1f}" if i == "none" else f"{value[i] - value['none']:+.1f}" for i in wide.index]
+    wide = wide.rename(columns={t: tasks.TASKS[t].title for t in wide.columns}).assign(mean=means)
+    return wide.rename_axis(columns=None).reset_index()
+
+
+def sentence(table: pd.DataFrame) -> str:
+    """What the transfer table shows, written from its numbers."""
+    tested = table[table["intermediate"] != "none"]
+    if not len(tested):
+        return "No intermediate task has been scored yet."
+    gains = tested[(tested["q"] < 0.05) & (tested["change"] > 0)]
+    losses = tested[(tested["q"] < 0.05) & (tested["change"] < 0)]
+    best, worst = tested.loc[tested["change"].idxmax()], tested.loc[tested["change"].idxmin()]
+    flagged = int(table["at_chance"].sum())
+    how = tested["how"].iloc[0]
+    return (
+        f"Of {len(tested)} cells, {len(gains)} are gains and {len(losses)} are losses at a false-discovery rate of 5 % "
+        f"({how}). The largest gain is {best['change']:+.1f} points ({best['intermediate']} on {tasks.TASKS[best['target']].title}, "
+        f"95 % interval {best['low']:+.1f} to {best['high']:+.1f}), the largest loss {worst['change']:+.1f} "
+        f"({worst['intermediate']} on {tasks.TASKS[worst['target']].title}, {worst['low']:+.1f} to {worst['high']:+.1f}). "
+        + (f"{flagged} scores are not above chance and are marked." if flagged else "Every score is above chance.")
+    )
+
+
+def render_results(study: Study, form: str) -> str:
+    """Results as text: ``csv`` and ``json`` are the tidy rows, ``md`` and ``latex`` the table of means."""
+    import io
+
+    tidy = results.collect(study)
+    if form in ("csv", "json"):
+        buffer = io.StringIO()
+        tidy.to_csv(buffer, index=False, float_format="%.6f") if form == "csv" else tidy.to_json(
+            buffer, orient="records"
+        )
+        return buffer.getvalue().rstrip("\n") + "\n"
+    means = main_scores(tidy).unstack("target")
+    wide = means.reindex(index=[i for i in (*study.intermediates, *means.index) if i in means.index])
+    wide = wide[~wide.index.duplicated()][[t for t in study.targets if t in wide]]
+    names = [tasks.TASKS[t].title for t in wide.columns]
+    rows = [
+        [i, *("" if np.isnan(v) else f"{v:.1f}" for v in values)]
+        for i, values in zip(wide.index, wide.to_numpy(), strict=True)
+    ]
+    if form == "md":
+        lines = [["intermediate", *names], ["---", *("---:" for _ in names)], *rows]
+        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    body = "".join("  " + " & ".join(_latex(x) for x in row) + r" \\" + "\n" for row in rows)
+    head = " & ".join(["intermediate", *map(_latex, names)])
+    return f"\\begin{{tabular}}{{l{'r' * len(names)}}}\n  \\hline\n  {head} \\\\\n  \\hline\n{body}  \\hline\n\\end{{tabular}}\n"
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "_": r"\_",
+    "&": r"\&",
+    "%": r"\%",
+    "#": r"\#",
+    "$": r"\$",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\~{}",
+    "^": r"\^{}",
+}
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(c, c) for c in text)
