@@ -4,7 +4,7 @@
 #   make lab           JupyterLab on the notebooks
 #   make lint          ruff
 #   make report-full   the complete pocket study, three seeds (hours)
-#   make publish       copy a finished pocket_full report to docs/
+#   make publish       copy a finished report to docs/ (STUDY=pocket_full for the complete one)
 SHELL := /bin/bash
 PYTHON ?= $(shell for v in python3.12 python3.11 python3; do $$v -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,12))' 2>/dev/null && echo $$v && break; done)
 VENV := .venv
@@ -23,8 +23,8 @@ report-full:
 	@$(MAKE) --no-print-directory report STUDY=pocket_full
 
 publish: $(READY)
-	@echo "== copying the report of $(or $(filter-out pocket,$(STUDY)),pocket_full) to docs/"
-	$(VENV)/bin/xitt publish params/$(or $(filter-out pocket,$(STUDY)),pocket_full).yaml
+	@echo "== copying the report of $(STUDY) to docs/$(STUDY)/"
+	$(VENV)/bin/xitt publish params/$(STUDY).yaml
 
 test: $(READY)
 	@echo "== tests (real data: $${XITT_DATA:-not set, those tests are skipped})"

@@ -22,6 +22,8 @@ from .train import Device, Hyper, fit
 #: raised when a recipe gives other weights than before
 VERSION = 1
 _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
+#: Thai, Lao, Myanmar, Khmer, kana and Han
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
 _CARD = """---
 library_name: transformers
 tags: [xitt]
@@ -64,12 +66,15 @@ def text_lines(recipe: Build, data: Data) -> dict[str, list[dict]]:
 
 def train_tokenizer(lines: dict[str, list[dict]], vocabulary: int, length: int, exponent: float):
     """A Unigram tokenizer in XLM-R's form (``<s> a </s></s> b </s>``, mask last), languages weighted as in training."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers.pre_tokenizers import Split
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(" {2,}", " ")])
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    # a word of a script without spaces reads the same inside a line and by itself (as tagging gives it): no mark before it
+    unspaced = Split(Regex(f"\u2581(?=[{_UNSPACED}])"), "removed")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), unspaced])
     tokenizer.decoder = decoders.Metaspace()
     share = _weights([len(x) for x in lines.values()], exponent)
     most = max(len(x) for x in lines.values())
@@ -138,6 +143,7 @@ def build(recipe: Build, data: Data, folder: Path, device: Device) -> dict[str, 
         with torch.no_grad():
             special = len(_SPECIAL)
             model.get_input_embeddings().weight[special:-1] = torch.from_numpy(vectors[special:-1]).float()
+            model.base_model.embeddings.position_embeddings.weight.mul_(5)  # keep up with the larger word vectors
     features, group, weight = _features(recipe, lines, languages, tokenizer)
     order = TokenOrder(features.unit_lengths, group, weight, recipe.batch_tokens, recipe.tokens, recipe.seed)
     hyper = Hyper(

@@ -101,13 +101,31 @@ def publish(params: StudyFile) -> None:
 
 
 @app.command()
+def backbone(
+    params: StudyFile,
+    ship: Annotated[bool, typer.Option("--ship", help="Put it into the package, in place of the shipped one.")] = False,
+) -> None:
+    """Build a study's backbone by its recipe, also where a shipped one would do."""
+    from . import phases
+    from .study import load_study
+
+    study = load_study(params)
+    if study.params.backbone.build is None:
+        raise ParameterError(f"{study.path}: the backbone has no `build:` recipe; it is fetched, not built")
+    run = phases.build_backbone(study)
+    _say(f"backbone: {run.model}")
+    if ship:
+        _say(f"shipped: {phases.ship_backbone(study)}")
+
+
+@app.command()
 def results(
     params: StudyFile,
     format: Annotated[Literal["csv", "md", "latex", "json"], typer.Option(help="Form of the table.")] = "csv",
 ) -> None:
     """Print the tidy results (csv, json) or the table of means (md, latex)."""
+    from .show import render_results
     from .study import load_study
-    from .tables import render_results
 
     typer.echo(render_results(load_study(params), format), nl=False)
 

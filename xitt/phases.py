@@ -6,6 +6,8 @@ run under way continues from its checkpoint.
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -71,8 +73,8 @@ class Run:
 
 
 # --- where and how -------------------------------------------------------------------------------------------------
-def device(study: Study) -> Device:
-    """The device of this process, with its threads set.
+def device(study: Study, alone: bool = False) -> Device:
+    """The device of this process, with its threads set; ``alone`` takes all cores (the backbone is built before all else).
 
     Raises
     ------
@@ -85,8 +87,8 @@ def device(study: Study) -> Device:
     if engine.device == "cuda" and not torch.cuda.is_available():
         raise DataError("engine.device: cuda, but torch sees no CUDA device; use `device: auto` or `cpu`")
     name = "cuda" if engine.device != "cpu" and torch.cuda.is_available() else "cpu"
-    if engine.threads:
-        torch.set_num_threads(engine.threads)
+    if alone or engine.threads:
+        torch.set_num_threads(len(os.sched_getaffinity(0)) if alone else engine.threads)
     torch.backends.cuda.matmul.allow_tf32 = False
     return Device(
         name, engine.precision, engine.micro_batch_tokens, engine.eval_batch_tokens, engine.checkpoint_seconds
@@ -170,7 +172,7 @@ def build_backbone(study: Study) -> Run:
     with folder.lock():
         if record := folder.record:
             return Run(study, folder.path, record)
-        where = device(study)
+        where = device(study, alone=True)
         begin = time.monotonic()
         summary = builder.build(study.params.backbone.build, study.params.data, folder.begin(), where)
         record = folder.finish(
@@ -182,6 +184,36 @@ def build_backbone(study: Study) -> Run:
             }
         )
     return Run(study, folder.path, record)
+
+
+def ship_backbone(study: Study) -> Path:
+    """Put a built backbone into the package, with its recipe and checksum beside it: what ``shipped:`` then finds.
+
+    Raises
+    ------
+    DataError
+        If it is over 12 MB, the most that goes into the repository.
+    """
+    from .store import write_json
+
+    spec, run = backbone_spec(study), build_backbone(study)
+    size = sum(f.stat().st_size for f in run.model.iterdir())
+    if size > 12e6:
+        raise DataError(f"the backbone has {size / 1e6:.1f} MB; 12 MB is the most that is shipped")
+    folder = Path(__file__).parent / (study.params.backbone.shipped or study.name) / "backbone"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(run.model, folder)
+    write_json(
+        folder / "recipe.json",
+        {
+            "fingerprint": spec.fingerprint,
+            "weights": run.record["weights"],
+            "inputs": spec.inputs,
+            "made_by": f"xitt backbone params/{study.path.name} --ship",
+            "record": run.record,
+        },
+    )
+    return folder
 
 
 # --- training ------------------------------------------------------------------------------------------------------

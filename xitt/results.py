@@ -91,6 +91,13 @@ def chance_levels(frame: pd.DataFrame) -> pd.Series:
     return rows.groupby(["target", "language"])["value"].max()
 
 
+def main_scores(tidy: pd.DataFrame) -> pd.Series:
+    """Mean over languages (and seeds) of each (intermediate, target) under the target's main metric."""
+    main = tidy["target"].map(lambda t: tasks.TASKS[t].metrics[0])
+    rows = tidy[(tidy["language"] == "avg") & (tidy["metric"] == main)]
+    return rows.groupby(["intermediate", "target"])["value"].mean()
+
+
 def write(study: Study, frame: pd.DataFrame | None = None) -> Path:
     """``results.csv`` and ``results.parquet`` of a study; returns the former."""
     frame = collect(study) if frame is None else frame

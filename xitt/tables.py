@@ -57,7 +57,7 @@ def transfer(study: Study) -> pd.DataFrame:
         Benjamini–Hochberg over the whole table.
     """
     tidy = study.results()
-    means = main_scores(tidy)
+    means = results.main_scores(tidy)
     floor = results.chance_levels(tidy)
     rows = []
     for recipe in study.intermediates:
@@ -76,13 +76,6 @@ def transfer(study: Study) -> pd.DataFrame:
         tested = table["p"].notna()
         table.loc[tested, "q"] = stats.benjamini_hochberg(table.loc[tested, "p"].to_numpy())
     return table
-
-
-def main_scores(tidy: pd.DataFrame) -> pd.Series:
-    """Mean over languages (and seeds) of each (intermediate, target) under the target's main metric."""
-    main = tidy["target"].map(lambda t: tasks.TASKS[t].metrics[0])
-    rows = tidy[(tidy["language"] == "avg") & (tidy["metric"] == main)]
-    return rows.groupby(["intermediate", "target"])["value"].mean()
 
 
 def at_chance(study: Study, recipe: str, target: str, chance: float) -> bool:
@@ -327,111 +320,12 @@ def run_facts(run) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def run_sentence(run) -> str:
-    """How the training went, in words."""
-    if run is None:
-        return "Nothing was trained."
-    t, log = run.record["training"], run.log
-    loss, dev = log["loss"].dropna(), log["dev"].dropna() if "dev" in log else []
-    text = (
-        f"{t['steps']:,} steps took {t['seconds']:.0f} s; the loss went from {loss.iloc[0]:.2f} to {loss.iloc[-1]:.2f}"
-    )
-    if len(dev):
-        text += f", the dev score from {dev.iloc[0]:.1f} at the first look to {t['best']['score']:.1f} at step {t['best']['step']:,}, whose weights were kept"
-    return text + "."
-
-
 def scores_wide(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Scores of several targets: rows (target, metric), columns languages."""
     tidy = pd.concat(scores.values())
     wide = tidy.pivot_table(index=["target", "metric"], columns="language", values="value", sort=False)
     columns = ["avg", *(["en"] if "en" in wide else []), *sorted(c for c in wide if c not in ("avg", "en"))]
     return wide[columns].rename_axis(columns=None)
-
-
-def zero_shot_sentence(zero: pd.DataFrame) -> str:
-    """What the zero-shot table shows, in words."""
-    lines = []
-    for _, row in zero.iterrows():
-        if not np.isfinite(row.get("English", np.nan)):
-            above = "above" if row["others low"] > row["chance (others)"] else "not above"
-            lines.append(
-                f"{tasks.TASKS[row['target']].title}: {row['others']:.1f} over {row['languages']} languages, {above} chance ({row['chance (others)']:.1f})."
-            )
-            continue
-        margin = row["English"] - row["chance (English)"]
-        text = f"{tasks.TASKS[row['target']].title}: English {row['English']:.1f}, {margin:+.1f} against chance"
-        if np.isfinite(row["others"]):
-            above = "above" if row["others low"] > row["chance (others)"] else "not above"
-            gap = "below" if row["gap low"] > 0 else "not clearly below"
-            text += f"; the other languages {row['others']:.1f}, {above} chance ({row['chance (others)']:.1f}) and {gap} English"
-        lines.append(text + ".")
-    return "\n".join(lines)
-
-
-def retrieval_sentence(study: Study, recipe: str, seed: int) -> str:
-    """Best layer and layer used, in words."""
-    lines = []
-    for target in study.retrieval_targets:
-        table = layers(study, recipe, target, seed)
-        mean, used = table.groupby("layer")["value"].mean(), int(table.loc[table["chosen"], "layer"].iloc[0])
-        lines.append(
-            f"{tasks.TASKS[target].title}: {mean[used]:.1f} at layer {used}; the best layer is {mean.idxmax()} with {mean.max():.1f}."
-        )
-    return "\n".join(lines)
-
-
-def matrix_caption(table: pd.DataFrame) -> str:
-    """Caption of the transfer matrix: units, metrics, kind of interval."""
-    how = next((h for h in table["how"] if h), "")
-    metrics = ", ".join(f"{tasks.TASKS[t].title} {tasks.TASKS[t].metrics[0]}" for t in dict.fromkeys(table["target"]))
-    return f"Change against none in points, mean over languages ({metrics}); intervals: {how}. * corrected p < 0.05, ° not above chance."
-
-
-# --- showing -------------------------------------------------------------------------------------------------------
-class Shown:
-    """A frame as an HTML table with a caption; numbers rounded, text escaped."""
-
-    def __init__(self, frame: pd.DataFrame, caption: str, digits: int = 1):
-        self.frame, self.caption, self.digits = frame, caption, digits
-
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        return {"text/html": self.html(), "text/plain": f"{self.caption}\n{self.frame.to_string(index=False)}"}
-
-    def html(self) -> str:
-        """The table; row labels are header cells."""
-        import html
-
-        head = "".join(f'<th scope="col">{html.escape(str(c))}</th>' for c in self.frame.columns)
-        body = "".join(
-            "<tr>" + "".join(self._cell(value, first=i == 0) for i, value in enumerate(row)) + "</tr>"
-            for row in self.frame.itertuples(index=False, name=None)
-        )
-        caption = html.escape(self.caption)
-        return f'<table class="xitt"><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-
-    def _cell(self, value, first: bool) -> str:
-        import html
-
-        tag, number = ("th", ' scope="row"') if first else ("td", "")
-        if value is None or (isinstance(value, float) and np.isnan(value)):
-            text = ""
-        elif isinstance(value, (bool, np.bool_)):
-            text = "yes" if value else ""
-        elif isinstance(value, (int, np.integer)):
-            text, number = f"{value:,}", number + ' class="number"'
-        elif isinstance(value, (float, np.floating)):
-            text = f"{value:,.{0 if float(value).is_integer() and abs(value) >= 1000 else self.digits}f}"
-            number += ' class="number"'
-        else:
-            text = str(value)
-        return f"<{tag}{number}>{html.escape(text)}</{tag}>"
-
-
-def show(frame: pd.DataFrame, caption: str, digits: int = 1) -> Shown:
-    """A table for a notebook or the report. An index that is not just row numbers becomes the first columns."""
-    plain = isinstance(frame.index, pd.RangeIndex)
-    return Shown(frame if plain else frame.reset_index(), caption, digits)
 
 
 def matrix(table: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -456,67 +350,3 @@ def matrix(table: pd.DataFrame, study: Study) -> pd.DataFrame:
     means = [f"{value['none']:.1f}" if i == "none" else f"{value[i] - value['none']:+.1f}" for i in wide.index]
     wide = wide.rename(columns={t: tasks.TASKS[t].title for t in wide.columns}).assign(mean=means)
     return wide.rename_axis(columns=None).reset_index()
-
-
-def sentence(table: pd.DataFrame) -> str:
-    """What the transfer table shows, written from its numbers."""
-    tested = table[table["intermediate"] != "none"]
-    if not len(tested):
-        return "No intermediate task has been scored yet."
-    gains = tested[(tested["q"] < 0.05) & (tested["change"] > 0)]
-    losses = tested[(tested["q"] < 0.05) & (tested["change"] < 0)]
-    best, worst = tested.loc[tested["change"].idxmax()], tested.loc[tested["change"].idxmin()]
-    flagged = int(table["at_chance"].sum())
-    how = tested["how"].iloc[0]
-    return (
-        f"Of {len(tested)} cells, {len(gains)} are gains and {len(losses)} are losses at a false-discovery rate of 5 % "
-        f"({how}). The largest gain is {best['change']:+.1f} points ({best['intermediate']} on {tasks.TASKS[best['target']].title}, "
-        f"95 % interval {best['low']:+.1f} to {best['high']:+.1f}), the largest loss {worst['change']:+.1f} "
-        f"({worst['intermediate']} on {tasks.TASKS[worst['target']].title}, {worst['low']:+.1f} to {worst['high']:+.1f}). "
-        + (f"{flagged} scores are not above chance and are marked." if flagged else "Every score is above chance.")
-    )
-
-
-def render_results(study: Study, form: str) -> str:
-    """Results as text: ``csv`` and ``json`` are the tidy rows, ``md`` and ``latex`` the table of means."""
-    import io
-
-    tidy = results.collect(study)
-    if form in ("csv", "json"):
-        buffer = io.StringIO()
-        tidy.to_csv(buffer, index=False, float_format="%.6f") if form == "csv" else tidy.to_json(
-            buffer, orient="records"
-        )
-        return buffer.getvalue().rstrip("\n") + "\n"
-    means = main_scores(tidy).unstack("target")
-    wide = means.reindex(index=[i for i in (*study.intermediates, *means.index) if i in means.index])
-    wide = wide[~wide.index.duplicated()][[t for t in study.targets if t in wide]]
-    names = [tasks.TASKS[t].title for t in wide.columns]
-    rows = [
-        [i, *("" if np.isnan(v) else f"{v:.1f}" for v in values)]
-        for i, values in zip(wide.index, wide.to_numpy(), strict=True)
-    ]
-    if form == "md":
-        lines = [["intermediate", *names], ["---", *("---:" for _ in names)], *rows]
-        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    body = "".join("  " + " & ".join(_latex(x) for x in row) + r" \\" + "\n" for row in rows)
-    head = " & ".join(["intermediate", *map(_latex, names)])
-    return f"\\begin{{tabular}}{{l{'r' * len(names)}}}\n  \\hline\n  {head} \\\\\n  \\hline\n{body}  \\hline\n\\end{{tabular}}\n"
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "_": r"\_",
-    "&": r"\&",
-    "%": r"\%",
-    "#": r"\#",
-    "$": r"\$",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\~{}",
-    "^": r"\^{}",
-}
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(c, c) for c in text)

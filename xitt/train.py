@@ -100,7 +100,7 @@ def fit(
     Diverged
         If the loss is not a number; names the step.
     """
-    model.to(device.name).train()
+    _train_mode(model.to(device.name))
     optimizer = torch.optim.AdamW(_groups(model, hyper.weight_decay), lr=hyper.lr, eps=hyper.eps, fused=True)
     schedule = _linear(hyper.lr, round(hyper.warmup * order.steps), order.steps)
     state = _resume(folder, model, optimizer) or {"step": 0, "tokens": 0, "seconds": 0.0, "best": None}
@@ -198,11 +198,18 @@ def _linear(lr: float, warmup: int, steps: int) -> Callable[[int], float]:
     return lambda step: lr * ((step + 1) / warmup if step < warmup else (steps - step) / max(steps - warmup, 1))
 
 
+def _train_mode(model) -> None:
+    """Training mode, except for dropout of nothing, which would still draw its random numbers."""
+    for module in model.train().modules():
+        if isinstance(module, torch.nn.Dropout) and module.p == 0:
+            module.eval()
+
+
 def _look(model, score_dev, state: dict, folder: Path) -> None:
     """Score the dev set and keep the weights if they are the best so far."""
     model.eval()
     score = score_dev(model)
-    model.train()
+    _train_mode(model)
     _log(folder, step=state["step"], dev=round(score, 4))
     if state["best"] is None or score > state["best"]["score"]:
         state["best"] = {"step": state["step"], "score": score}

@@ -109,7 +109,7 @@ def best_spans(logits, context: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
     import torch
 
     logits = logits.float()
-    windows, _, tokens = logits.shape
+    tokens = logits.shape[-1]
     place = torch.arange(tokens, device=logits.device)
     bounds = torch.as_tensor(context, device=logits.device)
     outside = (place < bounds[:, :1]) | (place >= bounds[:, 1:])

@@ -59,7 +59,7 @@ def rows(task: str, split: str, language: str, limit: int | None) -> tuple[list[
         raise ValueError(f"the pocket has no {task} in {language!r}")
     size = SIZES[split]
     count = min(size, limit or size)
-    meanings = _meanings(task if task not in _SAME else _SAME[task], split, size if task == "bucc2018" else count)
+    meanings = _meanings(_SAME.get(task, task), split, size if task == "bucc2018" else count)
     return _MAKERS[task](meanings, language), size
 
 

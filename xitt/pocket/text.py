@@ -93,41 +93,54 @@ def pairs(languages: tuple[str, ...], count: int, seed: int) -> list[dict]:
 
 
 def seed_vectors(languages: tuple[str, ...], tokenizer, width: int, noise: float, seed: int) -> np.ndarray:
-    """First word vectors of the backbone: concept vector + language noise, averaged over the words a piece is in.
+    """First word vectors of the backbone: concept + language + noise, averaged over the words a piece is in.
 
-    This stands in for what a billion sentences teach a large model: words of the same meaning begin near each other.
-    It is part of the recipe and stated wherever the backbone is described.
+    This stands in for what a billion sentences teach a large model: words of the same meaning begin near each other, and
+    each language in a region of its own. It is part of the recipe and stated wherever the backbone is described.
 
     Parameters
     ----------
     noise : float
-        Size of the language's own part, relative to the shared one.
+        Size of what is a word's own in its language, relative to the concept's vector; the language's common part has
+        half the concept's size.
 
     Returns
     -------
     ndarray (vocabulary, width)
-        Standard deviation 0.02 like the usual start; pieces without a concept stay random.
+        Standard deviation 0.2: ten times the usual start, so that training refines the vectors and does not replace
+        them. Pieces that are in no word are random.
     """
     rng = np.random.default_rng(seed)
-    total = np.zeros((len(tokenizer), width))
-    weight = np.zeros(len(tokenizer))
-    concept_vectors: dict[str, np.ndarray] = {}
+    total, weight = np.zeros((len(tokenizer), width)), np.zeros(len(tokenizer))
+    concepts: dict[str, np.ndarray] = {}
     for number, language in enumerate(languages):
-        words: dict[tuple[str, str], int] = {}
-        for document in documents(seed * 1000 + number, 3000):
-            for sentence in document:
-                for token in grammar(language).sentence(sentence).tokens:
-                    # words of grammar share a vector across languages by their part of speech alone
-                    meaning = token.concept or (f"pos:{token.pos}" if token.pos != "PUNCT" else f"mark:{token.text}")
-                    words[token.text, meaning] = words.get((token.text, meaning), 0) + 1
+        region = 0.5 * rng.standard_normal(width)
         own: dict[str, np.ndarray] = {}
-        for (word, concept), count in words.items():
-            shared = concept_vectors.setdefault(concept, rng.standard_normal(width))
-            vector = shared + noise * own.setdefault(concept, rng.standard_normal(width))
-            for piece in tokenizer(word, add_special_tokens=False)["input_ids"]:
-                total[piece] += count * vector
-                weight[piece] += count
+        for line in _seed_lines(language, seed * 1000 + number):
+            encoded = tokenizer(line.text, add_special_tokens=False, return_offsets_mapping=True)
+            for piece, place in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
+                for meaning, share in _meanings_at(line, place):
+                    shared = concepts.setdefault(meaning, rng.standard_normal(width))
+                    word = shared + region + noise * own.setdefault(meaning, rng.standard_normal(width))
+                    total[piece] += share * word
+                    weight[piece] += share
     vectors = rng.standard_normal((len(tokenizer), width))
     known = weight > 0
     vectors[known] = total[known] / weight[known, None]
-    return 0.02 * vectors / vectors.std(axis=1, keepdims=True)
+    return 0.2 * vectors / vectors.std(axis=1, keepdims=True)
+
+
+def _seed_lines(language: str, seed: int, count: int = 3000):
+    g = grammar(language)
+    return [g.sentence(sentence) for document in documents(seed, count) for sentence in document]
+
+
+def _meanings_at(line, place: tuple[int, int]) -> list[tuple[str, int]]:
+    """What a stretch of a sentence means, with the number of characters: concepts, or the part of speech of words of grammar."""
+    found = []
+    for token, (start, end) in zip(line.tokens, line.spans, strict=True):
+        common = min(end, place[1]) - max(start, place[0])
+        if common > 0:
+            kind = f"mark:{token.text}" if token.pos == "PUNCT" else f"pos:{token.pos}"
+            found.append((token.concept or kind, common))
+    return found

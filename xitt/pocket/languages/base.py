@@ -143,9 +143,10 @@ class Grammar:
     def line(self, words: Iterable[Tok]) -> Line:
         """Join words to text and note where each stands."""
         text, spans, tokens = "", [], []
-        for i, word in enumerate(words):
-            if i == 0 and self.capitalise:
-                word = replace(word, text=self.upper_first(word.text))
+        words = list(words)
+        if self.capitalise and words:
+            words[0] = replace(words[0], text=self.upper_first(words[0].text))
+        for word in words:
             if text and self.spaces and not word.glue:
                 text += " "
             spans.append((len(text), len(text) + len(word.text)))

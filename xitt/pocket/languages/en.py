@@ -175,7 +175,8 @@ class English(Grammar):
             return [Tok("when", "ADV")]
         if ask == "place":
             return [Tok("where", "ADV")]
-        human = self.is_human(getattr(c, ask))
+        np = getattr(c, ask)
+        human = self.is_human(np) or np.head.startswith("org:")  # "who does Anna work for"
         if ask == "object":
             return [Tok("who" if human else "what", "PRON")]
         word = (particle or "to") if ask == "recipient" else "with"

@@ -74,7 +74,8 @@ class Spanish(Grammar):
             article = [Tok(row["article"], "DET", slot)] if row.get("article") else []
             return [*article, *self.proper(np.head, row["form"], slot)]
         form = (row["pl"] or self.plural(row["sg"])) if np.plural else row["sg"]
-        words = [*self.determiner(np, slot, bare), Tok(form, "NOUN", slot, concept=np.head)]
+        concept = np.head.partition(".")[0]
+        words = [*self.determiner(np, slot, bare), Tok(form, "NOUN", slot, concept=concept)]
         if np.adjective:
             form = self.agree(np.adjective, self.feminine(np), np.plural)
             words.append(Tok(form, "ADJ", slot, concept=np.adjective))
@@ -129,10 +130,18 @@ class Spanish(Grammar):
     # --- clauses --------------------------------------------------------------------------------------------
     def clause(self, c: Clause, order: str = "main") -> list[Tok]:
         time = self.time(c)
-        words = self.exist(c) if c.frame == "exist" else [*self.np(c.subject, "subject"), *self.predicate(c)]
+        words = self.exist(c) if c.frame == "exist" else [*self.subject(c), *self.predicate(c)]
         if c.time_first and time:
             return [*time, Tok(self.comma, "PUNCT", glue=True), *words]
         return [*words, *time]
+
+    def subject(self, c: Clause) -> list[Tok]:
+        """The subject; "doors are expensive" is of doors in general: "las puertas", not "unas puertas"."""
+        np = c.subject
+        general = c.negated or (c.frame == "be_adj" and self.be(c) == "es")
+        if general and np.plural and np.det == "indef":
+            np = replace(np, det="def")
+        return self.np(np, "subject")
 
     def exist(self, c: Clause) -> list[Tok]:
         return [Tok("hay", "VERB"), *self.np(c.subject, "subject", bare=True), *self.location(c)]
@@ -199,7 +208,8 @@ class Spanish(Grammar):
         for role in ("recipient", "companion", "instrument"):
             if np := getattr(c, role):
                 prep = self.recipient_prep(c) if role == "recipient" else "con"
-                phrases[role] = self.after(prep, self.np(np, role))
+                # "no vende mesas a médicos": "a unos médicos" would stand outside the negation
+                phrases[role] = self.after(prep, self.np(np, role, bare=c.negated))
         phrases["place"] = self.location(c)
         order = ["object", "recipient", "companion", "instrument", "place"]
         if c.object and c.object.owner and self.recipient_prep(c) == "de":
@@ -209,13 +219,16 @@ class Spanish(Grammar):
     def object(self, c: Clause) -> list[Tok]:
         """The object, each half of "X y Z" with its own preposition or personal "a"."""
         prep = self.object_prep(c, c.object)
-        words = self.marked(prep, replace(c.object, other=None), None)
+        words = self.marked(c, prep, replace(c.object, other=None), None)
         if other := c.object.other:
-            words += [Tok("y", "CCONJ", "object"), *self.marked(self.object_prep(c, other), other, "object")]
+            words += [Tok("y", "CCONJ", "object")]
+            words += self.marked(c, self.object_prep(c, other), other, "object")
         return words
 
-    def marked(self, prep: str, np: NP, slot: str | None) -> list[Tok]:
-        phrase = self.np(np, "object", bare=prep != "a")
+    def marked(self, c: Clause, prep: str, np: NP, slot: str | None) -> list[Tok]:
+        if f"{np.head}.{c.verb}" in self.lexicon:  # a fish that is cooked is "pescado"
+            np = replace(np, head=f"{np.head}.{c.verb}")
+        phrase = self.np(np, "object", bare=prep != "a" or c.negated)
         return self.after(prep, phrase, slot) if prep else phrase
 
     def object_prep(self, c: Clause, np: NP) -> str:
@@ -253,7 +266,7 @@ class Spanish(Grammar):
             # who is asked for is masculine singular, whatever the answer
             return [who, *self.predicate(c.but(subject=NP("per:ivan"))), *time]
         wh = [] if ask == "polar" else self.wh(c, ask)
-        subject, rest = self.np(c.subject, "subject"), self.rest(c, skip=ask)
+        subject, rest = self.subject(c), self.rest(c, skip=ask)
         if c.frame == "be_adj":  # "¿Está abierta la puerta?": "la puerta abierta" would be one phrase
             subject, rest = rest, subject
         return [*wh, *self.verbs(c), *subject, *rest, *time]

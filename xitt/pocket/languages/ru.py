@@ -214,8 +214,7 @@ class Russian(Grammar):
         """What follows the subject; the verb or adjective agrees with ``agreement``."""
         negation = [Tok("не", "PART")] if c.negated else []
         if c.frame == "be_noun":
-            noun = self.np(NP(c.noun, "indef"), "nom", "noun")
-            return [*(negation or [Tok("—", "PUNCT")]), *noun]
+            return [*(negation or [Tok("—", "PUNCT")]), *self.profession(c)]
         if c.frame == "be_at":
             return [*negation, *self.location(c)]
         if c.frame == "be_adj":
@@ -223,6 +222,12 @@ class Russian(Grammar):
         if c.frame == "compare":
             return [*self.more(c, agreement), *self.np(c.standard, "nom", "standard")]
         return [*negation, *self.verb(c, agreement), *self.arguments(c)]
+
+    def profession(self, c: Clause) -> list[Tok]:
+        """ "Врач" of anybody, but "студентка" of a woman and "медбрат" of a man."""
+        other = c.subject.is_name and self.gender(c.subject.head) != self.gender(c.noun)
+        form = (self.odd(c.noun, "other") if other else "") or self.noun(c.noun, "nom")
+        return [Tok(form, "NOUN", "noun", concept=c.noun)]
 
     def property(self, concept: str, agreement: str, slot: str | None) -> list[Tok]:
         row = self.lexicon[concept]
@@ -304,7 +309,7 @@ class Russian(Grammar):
             return [self.pronoun(c.object, "nom"), *has]
         subject = self.np(c.subject, "nom", "subject")
         if ask == "noun":
-            return [Tok("кто", "PRON"), *subject, Tok("по", "ADP"), Tok("профессии", "NOUN")]
+            return [Tok("кем", "PRON"), Tok("является", "VERB"), *subject]  # a guest or a child, too
         if c.frame != "act":
             return [*self.wh(c, ask), *subject]
         verb = self.verb(c, self.agreement(c.subject))
@@ -315,7 +320,9 @@ class Russian(Grammar):
     def ask_subject(self, c: Clause) -> list[Tok]:
         if c.frame == "have":
             return [Tok("у", "ADP"), self.pronoun(c.subject, "gen"), *self.possessed(c)]
-        predicate = self.predicate(c, "m" if self.alive(c.subject.head) else "n")
+        # "кто студент", whoever the answer is
+        asked = c.but(subject=NP("person")) if c.frame == "be_noun" else c
+        predicate = self.predicate(asked, "m" if self.alive(c.subject.head) else "n")
         return [self.pronoun(c.subject, "nom"), *(t for t in predicate if t.text != "—")]
 
     def wh(self, c: Clause, ask: str) -> list[Tok]:

@@ -281,10 +281,8 @@ class Turkish(Grammar):
         if ask == "subject" and c.frame != "act":
             return self.ask_state(c)
         time = self.time(c) if ask != "time" else []
-        if c.frame == "act":
-            asked = [*time, *self.rest(c, ask, self.wh(c, ask))]
-        else:
-            asked = [*time, *self.wh(c, ask)]
+        wh = self.wh(c, ask)
+        asked = [*time, *(self.rest(c, ask, wh) if c.frame == "act" else wh)]
         return asked if ask == "subject" else self.join(c, self.np(c.subject, "subject"), asked)
 
     def ask_possession(self, c: Clause, ask: str) -> list[Tok]:
