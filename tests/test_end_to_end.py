@@ -22,8 +22,15 @@ COLUMNS = ["intermediate", "target", "language", "split", "seed", "metric", "val
 
 def xitt(project: Path, *arguments: str, **options) -> subprocess.CompletedProcess:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("XITT_")}
-    return subprocess.run([sys.executable, "-m", "xitt.cli", *arguments], cwd=project, env=environment, capture_output=True,
-                          text=True, check=False, **options)
+    return subprocess.run(
+        [sys.executable, "-m", "xitt.cli", *arguments],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +45,9 @@ def finished(tmp_path_factory) -> Path:
 
 def records(project: Path) -> dict[str, float]:
     """Every finished run with the time its record was written."""
-    return {str(p.relative_to(project)): p.stat().st_mtime for p in (project / "outputs/tiny/runs").rglob("record.json")}
+    return {
+        str(p.relative_to(project)): p.stat().st_mtime for p in (project / "outputs/tiny/runs").rglob("record.json")
+    }
 
 
 def test_results_are_tidy(finished):
@@ -62,7 +71,15 @@ def test_nothing_is_done_twice(finished):
 
 def test_executed_notebooks_hold_no_error(finished):
     notebooks = sorted((finished / "outputs/tiny/notebooks").glob("*.ipynb"))
-    assert [n.stem for n in notebooks] == ["00", "01.mnli.s0", "02.mnli.s0", "02.none.s0", "03.mnli.s0", "03.none.s0", "04"]
+    assert [n.stem for n in notebooks] == [
+        "00",
+        "01.mnli.s0",
+        "02.mnli.s0",
+        "02.none.s0",
+        "03.mnli.s0",
+        "03.none.s0",
+        "04",
+    ]
     for notebook in notebooks:
         outputs = [o for c in json.loads(notebook.read_text())["cells"] for o in c.get("outputs", [])]
         assert not [o for o in outputs if o["output_type"] == "error"]
@@ -103,13 +120,21 @@ def test_killed_again_and_again_ends_with_the_same_numbers(finished, tmp_path):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("XITT_")}
     rng = random.Random(1)
     for _ in range(3):
-        process = subprocess.Popen([sys.executable, "-m", "xitt.cli", "run", "params/tiny.yaml"], cwd=project, env=environment,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "xitt.cli", "run", "params/tiny.yaml"],
+            cwd=project,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         time.sleep(rng.uniform(6, 20))
         process.send_signal(signal.SIGKILL)
         process.wait()
     time.sleep(2)
-    left = subprocess.run(["pgrep", "-f", f"{project}/outputs"], capture_output=True, text=True, check=False).stdout.split()
+    left = subprocess.run(
+        ["pgrep", "-f", f"{project}/outputs"], capture_output=True, text=True, check=False
+    ).stdout.split()
     assert left == [], "a notebook outlived its runner"
     before = records(project) if (project / "outputs/tiny/runs").is_dir() else {}
     done = xitt(project, "run", "params/tiny.yaml")

@@ -271,6 +271,14 @@ def test_words_are_tokenised_by_themselves(tokenizer):
     assert features.extra["first"][0].tolist() == starts.tolist()
 
 
+def test_windows_are_full(tokenizer):
+    """As many words a row as fit: a row more is a forward pass more, with less context."""
+    pieces = len(tokenizer("eats", add_special_tokens=False)["input_ids"])
+    example = {"id": "0", "tokens": ["eats"] * 23, "tags": ["O"] * 23}
+    features = kind("tag").encode([example], tokenizer, 5 * pieces + 2, BIO)
+    assert features.extra["first"].lengths.tolist() == [5, 5, 5, 5, 3]
+
+
 def test_a_word_of_too_many_pieces_is_unknown(tokenizer):
     example = {"id": "0", "tokens": ["x" * 2 * MAX_PIECES, "eats"], "tags": ["B-PER", "O"]}
     features = kind("tag").encode([example], tokenizer, 250, BIO)

@@ -58,6 +58,11 @@ def test_f1_is_that_of_seqeval(group):
         ("I-PER I-PER I-LOC", {("PER", 0, 1), ("LOC", 2, 2)}),  # may begin with I
         ("B-PER I-LOC I-LOC", {("PER", 0, 0), ("LOC", 1, 2)}),
         ("O I-ORG O", {("ORG", 1, 1)}),
+        ("S-A I-A", {("A", 0, 0), ("A", 1, 1)}),  # nothing goes on after S or E
+        ("E-A I-A", {("A", 0, 0), ("A", 1, 1)}),
+        ("B-A E-A E-A", {("A", 0, 1), ("A", 2, 2)}),
+        ("O-A I-A", {("A", 1, 1)}),
+        (". X .", {("X", 1, 1)}),
     ],
 )
 def test_chunks_by_hand(tags, found):

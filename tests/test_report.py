@@ -16,6 +16,7 @@ from nbformat import v4
 import xitt
 from xitt import graph, report, results, store, tables
 from xitt.errors import ParameterError
+from xitt.report import sanitise
 
 EVIL = (
     "<table class='dataframe'><thead><tr><th></th><th>n</th><th>text</th></tr></thead>"
@@ -176,7 +177,7 @@ def test_outputs_are_taken_apart(study):
     ],
 )
 def test_cleaning(source):
-    seen = Seen(report.clean(source))
+    seen = Seen(sanitise.clean(source))
     assert not {"script", "style", "img", "math", "form", "input", "meta", "base", "iframe", "noscript"} & set(
         seen.tags
     )
@@ -187,7 +188,7 @@ def test_cleaning(source):
 def test_tables_scroll_and_numbers_align():
     source = "<table class='xitt'><caption>Of `avg`</caption><thead><tr><th>who</th><th>much</th></tr></thead>"
     source += "<tbody><tr><th>a</th><td>+2.1* [1.0, 3.2]</td></tr><tr><th>b</th><td></td></tr></tbody></table>"
-    text = report.clean(source)
+    text = sanitise.clean(source)
     assert text.startswith('<figure class="table"><figcaption>Of <code>avg</code></figcaption><div class="scroll"')
     assert text.endswith("</table></div></figure>")
     assert "<caption" not in text

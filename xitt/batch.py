@@ -27,7 +27,7 @@ from pathlib import Path
 from .errors import JobError, ParameterError
 from .graph import Job, jobs, matching, with_needs
 from .progress import clock
-from .store import read_json, write_json
+from .store import cores, read_json, write_json
 from .study import Study, fingerprint
 
 _running: set[subprocess.Popen] = set()
@@ -61,9 +61,10 @@ def job_inputs(study: Study, job: Job) -> str:
 @cache
 def _code() -> str:
     """Digest of the package's own sources: an edit shows in every notebook, though no finished run is repeated for it."""
-    digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.rglob("*")):
-        if file.suffix in (".py", ".tsv", ".j2", ".css"):
+    digest, package = hashlib.sha256(), Path(__file__).parent
+    for file in sorted(package.rglob("*")):
+        # the report is made from executed notebooks: a change of its style must not make them run again
+        if file.suffix in (".py", ".tsv") and file.relative_to(package).parts[0] not in ("report", "template"):
             digest.update(file.read_bytes())
     return digest.hexdigest()
 
@@ -150,7 +151,7 @@ def default_slots() -> int:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=False)
         if listed.returncode == 0 and (gpus := listed.stdout.count("GPU ")):
             return gpus
-    return min(2, os.cpu_count() or 1)
+    return min(2, cores())
 
 
 def walk(study: Study, todo: list[Job], executor: Executor, execute, watcher) -> list[Outcome]:
@@ -191,7 +192,7 @@ def _execute(study: Study, job: Job, slots: int) -> Outcome:
         "error": str(scratch / "error.json"), "parameters": {"study": str(study.path), **dict(job.parameters)},
     })  # fmt: skip
     inputs = job_inputs(study, job)
-    cores = max(1, len(os.sched_getaffinity(0)) // slots) if hasattr(os, "sched_getaffinity") else 1
+    threads = max(1, cores() // slots)
     environment = {
         **os.environ,
         "XITT_PROGRESS": str(scratch / "progress"),
@@ -199,7 +200,7 @@ def _execute(study: Study, job: Job, slots: int) -> Outcome:
         "XITT_OUTPUTS": str(study.out.parent),
         "TOKENIZERS_PARALLELISM": "false",
     }
-    environment.setdefault("OMP_NUM_THREADS", str(cores))
+    environment.setdefault("OMP_NUM_THREADS", str(threads))
     with (scratch / "log").open("w", encoding="utf-8") as log, _socket_folder() as sockets:
         if _stopping.is_set():
             return Outcome(job, 0.0, "stopped")

@@ -71,7 +71,7 @@ def train_tokenizer(lines: dict[str, list[dict]], vocabulary: int, length: int, 
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(" {2,}", " ")])
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(r"\s+"), " ")])
     # a word of a script without spaces reads the same inside a line and by itself (as tagging gives it): no mark before it
     unspaced = Split(Regex(f"\u2581(?=[{_UNSPACED}])"), "removed")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), unspaced])

@@ -62,7 +62,8 @@ def _quick_checks(study) -> None:
     from .study import expand
 
     for target in study.targets:
-        data.languages(study, target)
+        for language in data.languages(study, target):
+            data.check_there(study, target, "test", language)
     wanted = study.params.backbone
     if wanted.folder:
         path = Path(expand(wanted.folder, "backbone.folder")).expanduser()

@@ -102,6 +102,23 @@ def languages(study: Study, task: str, split: str = "test") -> tuple[str, ...]:
     return wanted
 
 
+def check_there(study: Study, task: str, split: str, language: str) -> None:
+    """Find out cheaply that a folder lacks a split.
+
+    Raises
+    ------
+    DataError
+        If it does; the hub and the pocket are not asked.
+    """
+    row, data = TASKS[task], study.params.data
+    if data.source == "folder" and not _present(data, row, split, language):
+        where = "local" if row.source.layout == "bucc" else "hub"
+        raise DataError(
+            f"{task}: {row.source.repository} {_config(row, language)} {row.source.splits[split]} is not in "
+            f"{_folder(data, where)}\n  `data: {{missing: skip}}` leaves out what is not there"
+        )
+
+
 # --- readers: raw rows of a source ---------------------------------------------------------------------------------
 def _folder(data, part: str) -> Path:
     folder = Path(expand(data.folder, "data.folder")).expanduser().resolve()

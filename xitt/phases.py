@@ -6,7 +6,6 @@ run under way continues from its checkpoint.
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from .errors import DataError
 from .kinds import kind
 from .metrics import METRICS
 from .progress import tell
-from .store import RunFolder, Spec, note_use, provenance, read_json
+from .store import RunFolder, Spec, cores, note_use, provenance, read_json
 from .study import Study
 from .train import Device, Hyper
 
@@ -88,7 +87,7 @@ def device(study: Study, alone: bool = False) -> Device:
         raise DataError("engine.device: cuda, but torch sees no CUDA device; use `device: auto` or `cpu`")
     name = "cuda" if engine.device != "cpu" and torch.cuda.is_available() else "cpu"
     if alone or engine.threads:
-        torch.set_num_threads(len(os.sched_getaffinity(0)) if alone else engine.threads)
+        torch.set_num_threads(cores() if alone else engine.threads)
     torch.backends.cuda.matmul.allow_tf32 = False
     return Device(
         name, engine.precision, engine.micro_batch_tokens, engine.eval_batch_tokens, engine.checkpoint_seconds

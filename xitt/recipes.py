@@ -53,6 +53,8 @@ def parse(text: str) -> ParsedRecipe:
     if match["parts"]:
         raise ParameterError(f"recipe {text!r}: {match['name']} is a single task and takes no parts in braces")
     options = [tuple(o.split("=", 1)) for o in match["options"].split("+") if o]
+    if len({key for key, _ in options}) < len(options):
+        raise ParameterError(f"recipe {text!r}: an option stands twice")
     for key, _ in options:
         if key not in OPTIONS:
             raise ParameterError(

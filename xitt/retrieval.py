@@ -57,6 +57,8 @@ def nearest(queries: np.ndarray, index: np.ndarray, k: int, block: int = 4096) -
     import torch
 
     k = min(k, len(index))
+    if k == 0:
+        raise ValueError("there is nothing to search in")
     scores, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
     base = torch.from_numpy(index)
     for start in range(0, len(queries), block):
@@ -64,7 +66,7 @@ def nearest(queries: np.ndarray, index: np.ndarray, k: int, block: int = 4096) -
         best, where = None, None
         for offset in range(0, len(index), block):
             s = part @ base[offset : offset + block].T
-            top, at = s.topk(min(k, s.shape[1]), dim=1)
+            top, at = _best(s, k)
             at = at + offset
             if best is not None:
                 top, at = torch.cat([best, top], 1), torch.cat([where, at], 1)
@@ -73,6 +75,15 @@ def nearest(queries: np.ndarray, index: np.ndarray, k: int, block: int = 4096) -
             best, where = top, at
         scores[start : start + block], rows[start : start + block] = best.numpy(), where.numpy()
     return scores, rows
+
+
+def _best(scores, k: int):
+    """The k largest of each row, equal ones by place: topk alone leaves their order open."""
+    k = min(k, scores.shape[1])
+    top, at = scores.topk(min(k + 1, scores.shape[1]), dim=1)
+    if top.shape[1] > 1 and (top[:, 1:] == top[:, :-1]).any():
+        top, at = scores.sort(dim=1, descending=True, stable=True)
+    return top[:, :k], at[:, :k]
 
 
 def mine(first: np.ndarray, second: np.ndarray, k: int = 4) -> list[tuple[int, int, float]]:
@@ -122,6 +133,7 @@ def best_threshold(margins: np.ndarray, right: np.ndarray, gold: int) -> float:
         return float("inf")
     found = np.cumsum(right)
     f1 = 2 * found / (np.arange(1, len(margins) + 1) + gold)
-    best = int(f1.argmax())
+    tied = np.append(margins[:-1] == margins[1:], False)  # no threshold cuts between equal margins
+    best = int(np.where(tied, -1.0, f1).argmax())
     following = margins[best + 1] if best + 1 < len(margins) else margins[best]
     return float((margins[best] + following) / 2)

@@ -1,4 +1,4 @@
-"""Frames as HTML tables for notebooks, and results as text for the command line."""
+"""Frames and rows as HTML tables for notebooks and the report, and results as text for the command line."""
 
 from __future__ import annotations
 
@@ -12,45 +12,86 @@ from . import results, tasks
 from .study import Study
 
 
+class Raw(str):
+    """A table cell that is HTML already; ``css`` is its class, ``value`` what it sorts by."""
+
+    def __new__(cls, text: str, css: str = "", value: float | None = None):
+        self = super().__new__(cls, text)
+        self.css, self.value = css, value
+        return self
+
+
+def table(head: tuple, rows, caption: str = "", css: str = "xitt", foot=(), digits: int | dict[str, int] = 1) -> str:
+    """An HTML table of plain values; a :class:`Raw` value is taken as it is, everything else is escaped.
+
+    Parameters
+    ----------
+    head : tuple
+        Column names.
+    rows, foot : iterable of tuple
+        The first cell of a row is its header.
+    caption : str
+        As HTML.
+    css : str
+        Class of the table.
+    digits : int or dict
+        Decimal places of all columns, or by column name (others: 1).
+    """
+    places = [digits.get(name, 1) if isinstance(digits, dict) else digits for name in head]
+
+    def line(cells: tuple) -> str:
+        tags = ['th scope="row"', *["td"] * (len(head) - 1)]
+        return f"<tr>{''.join(map(_cell, tags, cells, places))}</tr>"
+
+    names = "".join(_cell('th scope="col"', name) for name in head)
+    parts = [f'<table class="{css}">', f"<caption>{caption}</caption>" if caption else ""]
+    parts += [f"<thead><tr>{names}</tr></thead><tbody>", *map(line, rows), "</tbody>"]
+    parts += ["<tfoot>", *map(line, foot), "</tfoot>"] if foot else []
+    return "".join([*parts, "</table>"])
+
+
+def _cell(tag: str, value, digits: int = 1) -> str:
+    more, text = "", value
+    if not isinstance(value, Raw):
+        text = html.escape(_text(value, digits))
+    else:
+        more += f' class="{value.css}"' if value.css else ""
+        more += f' data-value="{value.value:.6g}"' if value.value is not None else ""
+    return f"<{tag}{more}>{text}</{tag[:2]}>"
+
+
+def _text(value, digits: int) -> str:
+    if value is None or (isinstance(value, (float, np.floating)) and np.isnan(value)):
+        return "–"
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else ""
+    if isinstance(value, (int, np.integer)):
+        return f"{value:,}"
+    if isinstance(value, (float, np.floating)):
+        whole = float(value).is_integer() and abs(value) >= 1000
+        return f"{value:,.{0 if whole else digits}f}"
+    return str(value)
+
+
 class Shown:
     """A frame as an HTML table with a caption; numbers rounded, text escaped."""
 
-    def __init__(self, frame: pd.DataFrame, caption: str, digits: int = 1):
-        self.frame, self.caption, self.digits = frame, caption, digits
+    def __init__(self, frame: pd.DataFrame, caption: str = "", digits: int | dict[str, int] = 1, css: str = "xitt"):
+        self.frame, self.caption, self.digits, self.css = frame, caption, digits, css
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         return {"text/html": self.html(), "text/plain": f"{self.caption}\n{self.frame.to_string(index=False)}"}
 
     def html(self) -> str:
         """The table; row labels are header cells."""
-        head = "".join(f'<th scope="col">{html.escape(str(c))}</th>' for c in self.frame.columns)
-        body = "".join(
-            "<tr>" + "".join(self._cell(value, first=i == 0) for i, value in enumerate(row)) + "</tr>"
-            for row in self.frame.itertuples(index=False, name=None)
-        )
-        caption = html.escape(self.caption)
-        return f'<table class="xitt"><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-
-    def _cell(self, value, first: bool) -> str:
-        tag, number = ("th", ' scope="row"') if first else ("td", "")
-        if value is None or (isinstance(value, float) and np.isnan(value)):
-            text = ""
-        elif isinstance(value, (bool, np.bool_)):
-            text = "yes" if value else ""
-        elif isinstance(value, (int, np.integer)):
-            text, number = f"{value:,}", number + ' class="number"'
-        elif isinstance(value, (float, np.floating)):
-            text = f"{value:,.{0 if float(value).is_integer() and abs(value) >= 1000 else self.digits}f}"
-            number += ' class="number"'
-        else:
-            text = str(value)
-        return f"<{tag}{number}>{html.escape(text)}</{tag}>"
+        rows = self.frame.itertuples(index=False, name=None)
+        return table(tuple(self.frame.columns), rows, html.escape(self.caption), self.css, digits=self.digits)
 
 
-def show(frame: pd.DataFrame, caption: str, digits: int = 1) -> Shown:
+def show(frame: pd.DataFrame, caption: str = "", digits: int | dict[str, int] = 1, css: str = "xitt") -> Shown:
     """A table for a notebook or the report. An index that is not just row numbers becomes the first columns."""
     plain = isinstance(frame.index, pd.RangeIndex)
-    return Shown(frame if plain else frame.reset_index(), caption, digits)
+    return Shown(frame if plain else frame.reset_index(), caption, digits, css)
 
 
 def render_results(study: Study, form: str) -> str:

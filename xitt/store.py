@@ -78,7 +78,10 @@ def read_json(path: Path) -> Json | None:
         If the file is there but not whole.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("a JSON object is expected")
+        return content
     except FileNotFoundError:
         return None
     except (ValueError, UnicodeDecodeError) as error:
@@ -159,7 +162,7 @@ class RunFolder:
         }
         write_json(self.partial / "record.json", record)
         if self.path.exists():  # weights made once more: what was scored with them stays
-            if (self.path / "predictions").is_dir():
+            if (self.path / "predictions").is_dir() and not (self.partial / "predictions").exists():
                 os.rename(self.path / "predictions", self.partial / "predictions")
             shutil.rmtree(self.path)
         os.rename(self.partial, self.path)
@@ -223,6 +226,13 @@ def provenance(root: Path, device: str, precision: str) -> Json:
         "attention": "sdpa",
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -24,6 +24,8 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -36,7 +38,16 @@ Share = PositiveFloat
 class Model(BaseModel):
     """Frozen, and strict about keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_yes_for_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML reads `yes` as true, and true would pass for 1."""
+        plain = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(v, bool) for v in plain) and "bool" not in str(cls.model_fields[info.field_name].annotation):
+            raise ValueError(f"true or false makes no sense here (YAML reads yes, no, on and off so; given: {value!r})")
+        return value
 
 
 class Limits(Model):
@@ -56,6 +67,22 @@ class Data(Model):
     limits: Limits = Limits()
     task_limits: dict[str, Limits] = {}
     languages: tuple[str, ...] | None = None  # scored languages; null is all that a task has
+
+    @field_validator("task_limits", mode="after")
+    @classmethod
+    def _known_tasks(cls, value: dict) -> dict:
+        for name in value:
+            _check_task(name)
+        return value
+
+    @field_validator("languages", mode="after")
+    @classmethod
+    def _known_languages(cls, value: tuple | None) -> tuple | None:
+        known = sorted({x for t in tasks.TASKS.values() for x in t.languages})
+        for code in value or ():
+            if code not in known:
+                raise ValueError(unknown("language", code, known))
+        return value
 
     @model_validator(mode="after")
     def _folder_given(self) -> Data:
@@ -172,16 +199,33 @@ class Params(Model):
     keep: Literal["all", "intermediates", "none"] = "intermediates"
     engine: Engine = Engine()
 
-    @model_validator(mode="after")
-    def _known_names(self) -> Params:
-        for field in ("recipes", "intermediates", "targets"):
-            for name in getattr(self, field) or ():
-                _check_recipe(name) if field == "intermediates" else _check_task(name)
-        for name in self.data.task_limits:
+    @field_validator("recipes", mode="after")
+    @classmethod
+    def _known_tasks(cls, value: dict) -> dict:
+        for name in value:
             _check_task(name)
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("`seeds:` needs at least one seed, each once")
-        return self
+        return value
+
+    @field_validator("intermediates", mode="after")
+    @classmethod
+    def _known_recipes(cls, value: tuple | None) -> tuple | None:
+        for name in value or ():
+            _check_recipe(name)
+        return value
+
+    @field_validator("targets", mode="after")
+    @classmethod
+    def _known_targets(cls, value: tuple | None) -> tuple | None:
+        for name in value or ():
+            _check_task(name, "target")
+        return value
+
+    @field_validator("designs", "seeds", mode="after")
+    @classmethod
+    def _some_each_once(cls, value: tuple) -> tuple:
+        if not value or len(set(value)) != len(value):
+            raise ValueError("at least one is needed, each once")
+        return value
 
 
 class Design(Model):
@@ -192,13 +236,19 @@ class Design(Model):
     intermediates: tuple[str, ...]
     targets: tuple[str, ...]
 
-    @model_validator(mode="after")
-    def _known_names(self) -> Design:
-        for name in self.intermediates:
+    @field_validator("intermediates", mode="after")
+    @classmethod
+    def _known_recipes(cls, value: tuple) -> tuple:
+        for name in value:
             _check_recipe(name)
-        for name in self.targets:
+        return value
+
+    @field_validator("targets", mode="after")
+    @classmethod
+    def _known_targets(cls, value: tuple) -> tuple:
+        for name in value:
             _check_task(name, "target")
-        return self
+        return value
 
 
 def _check_recipe(name: str) -> None:
@@ -222,6 +272,8 @@ class _Loader(yaml.SafeLoader):
         seen: set[str] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int | float):
+                raise yaml.MarkedYAMLError(problem="a key must be a plain name", problem_mark=key_node.start_mark)
             if key in seen:
                 raise yaml.MarkedYAMLError(problem=f"key {key!r} stands twice", problem_mark=key_node.start_mark)
             seen.add(key)
@@ -247,10 +299,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ParameterError(f"{path}{where}: {getattr(error, 'problem', None) or error}") from None
     except RecursionError:
         raise ParameterError(f"{path}: nested too deeply") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # a date that is none, a tag that does not fit
+        raise ParameterError(
+            f"{path}: a value is not what its form or tag says ({type(error).__name__}: {error})"
+        ) from None
     if content is None:
         raise ParameterError(f"{path}: the file is empty; see params/pocket.yaml for an example")
-    if not isinstance(content, dict) or not all(isinstance(k, str) for k in content):
+    if not isinstance(content, dict):
         raise ParameterError(f"{path}: a mapping of keys to values is expected, not {type(content).__name__}")
+    for key in content:
+        if not isinstance(key, str):
+            raise ParameterError(f"{path}: key {key!r} is no name (quote it if it is meant as one)")
     return content
 
 
@@ -272,7 +331,8 @@ def _read_extended(path: Path, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
         return content
     parent = path.parent / f"{base}.yaml" if isinstance(base, str) else None
     if parent is None or not parent.is_file():
-        raise ParameterError(f"{path}: extends: {base!r} - there is no file {path.parent / f'{base}.yaml'}")
+        there = sorted(p.stem for p in path.parent.glob("*.yaml"))
+        raise ParameterError(f"{path}: extends: {unknown('study', str(base), there)}")
     return _merge(_read_extended(parent, (*chain, path)), content)
 
 
@@ -290,6 +350,8 @@ def _explain(path: Path, model: type[BaseModel], error: dict) -> str:
         valid = _fields_at(model, error["loc"][:-1])
         return f"{path}: unknown key {where!r}{nearest(error['loc'][-1], valid)}\n  valid here: {', '.join(valid)}"
     message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "literal_error":
+        message += nearest(error["input"], re.findall(r"'([^']*)'", error["ctx"]["expected"]))
     given = "" if error["type"] in ("missing", "value_error") else f" (given: {error['input']!r})"
     return f"{path}: {where}: {message}{given}"
 
@@ -344,8 +406,15 @@ class Study:
 
     def __init__(self, path: Path, params: Params, designs: tuple[Design, ...], root: Path):
         self.path, self.params, self.designs, self.root = path, params, designs, root
+        self._frozen = False
         self.out = Path(os.environ.get("XITT_OUTPUTS", root / "outputs")).resolve() / params.name
         self.name = params.name
+        self._frozen = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if getattr(self, "_frozen", False):
+            raise AttributeError(f"a study is frozen; change its file and load it again (tried to set {name})")
+        super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         return (
@@ -446,6 +515,7 @@ def find_study(path: str | os.PathLike) -> Path:
     """The file of a study given as a path or a bare name, looked for from the current folder upwards."""
     given = Path(expand(str(path), "study"))
     here = Path.cwd().resolve()
+    stem = given.name.removesuffix(given.suffix) if given.suffix in (".yaml", ".yml") else given.name
     names = [given] if given.suffix in (".yaml", ".yml") else [given, Path("params") / f"{given}.yaml"]
     for folder in (here, *here.parents):
         for name in names:
@@ -455,7 +525,8 @@ def find_study(path: str | os.PathLike) -> Path:
     there = sorted(p.name for p in (root / "params").glob("*.yaml")) if root else []
     raise ParameterError(
         f"study {str(path)!r}: there is no such file here or in a folder above"
-        f"{nearest(Path(given).name, there)}" + (f"\n  in {root / 'params'}: {', '.join(there)}" if there else "")
+        f"{nearest(stem, [t.removesuffix('.yaml') for t in there])}"
+        + (f"\n  in {root / 'params'}: {', '.join(there)}" if there else "")
     )
 
 
@@ -477,6 +548,10 @@ def load_study(path: str | os.PathLike) -> Study:
         return path
     file = find_study(path)
     params = _validate(Params, _read_extended(file), file)
+    if params.name != file.stem:
+        raise ParameterError(
+            f"{file}: name: {params.name!r} must be the file's name, {file.stem!r}: results are kept under it"
+        )
     folder = file.parent / "designs"
     designs = []
     for name in params.designs:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..batching import Features, Ragged
+from ..errors import ParameterError
 from .base import IGNORE, Kind, overlap, words_of
 
 QUESTION_LENGTH, STRIDE, ANSWER_LENGTH = 64, 128, 30  # jiant (paper_facts 2.2)
@@ -27,13 +28,18 @@ class Span(Kind):
         return {"num_labels": 2}  # not those of the task before
 
     def encode(self, examples, tokenizer, length, labels):
-        questions = [_cut(tokenizer, e["question"]) for e in examples]
+        room = min(QUESTION_LENGTH, length // 2 - 4)  # at least half of a row is context
+        if room < 1:
+            raise ParameterError(
+                f"length: {length} leaves no room for a question and its context; 32 is the least that makes sense"
+            )
+        questions = [_cut(tokenizer, e["question"], room) for e in examples]
         window = tokenizer(
             questions,
             [e["context"] for e in examples],
             truncation="only_second",
             max_length=length,
-            stride=min(STRIDE, length // 3),
+            stride=min(STRIDE, length // 4),
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
         )
@@ -52,19 +58,15 @@ class Span(Kind):
         import torch
 
         out = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
-        return torch.stack([out.start_logits, out.end_logits], dim=1)
+        logits = torch.stack([out.start_logits, out.end_logits], dim=1)
+        # padding can be no answer: it must not enter the softmax, or the loss would depend on a row's neighbours
+        return logits.masked_fill(batch["attention_mask"][:, None] == 0, -torch.inf)
 
     def loss(self, logits, target):
         """Mean of start and end loss per window; a window without the answer points at ``<s>``."""
         import torch.nn.functional as F
 
-        mask_value = -1e4  # padding cannot be chosen; attention never reads it
-        total = F.cross_entropy(
-            logits.float().clamp_min(mask_value).flatten(0, 1),
-            target.flatten(),
-            ignore_index=IGNORE,
-            reduction="sum",
-        )
+        total = F.cross_entropy(logits.float().flatten(0, 1), target.flatten(), ignore_index=IGNORE, reduction="sum")
         return total / 2, target.new_tensor(target.shape[0])
 
     def outputs(self, logits, batch, features, units):
@@ -121,12 +123,12 @@ def best_spans(logits, context: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
     return top.cpu().numpy(), first.cpu().numpy(), last.cpu().numpy()
 
 
-def _cut(tokenizer, question: str) -> str:
+def _cut(tokenizer, question: str, most: int) -> str:
     """The question, cut to its first pieces."""
     found = tokenizer(question.strip(), add_special_tokens=False, return_offsets_mapping=True, verbose=False)[
         "offset_mapping"
     ]
-    return question.strip() if len(found) <= QUESTION_LENGTH else question.strip()[: found[QUESTION_LENGTH - 1][1]]
+    return question.strip() if len(found) <= most else question.strip()[: found[most - 1][1]]
 
 
 def _token_span(example: dict, offset: list, inside: list[int]) -> tuple[int, int]:

@@ -35,7 +35,11 @@ class Tag(Kind):
         ids, targets, owner, positions = [], [], [], []
         for i, example in enumerate(examples):
             words = _pieces_by_word(
-                pieces["input_ids"][i], pieces.word_ids(i), len(example["tokens"]), tokenizer.unk_token_id
+                pieces["input_ids"][i],
+                pieces.word_ids(i),
+                len(example["tokens"]),
+                tokenizer.unk_token_id,
+                min(MAX_PIECES, length - 2),
             )
             for window in _windows(words, length - 2):
                 row, target, at = [tokenizer.cls_token_id], [IGNORE], []
@@ -86,12 +90,12 @@ def _frame(examples: list[dict], tags: list[list[str]]) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def _pieces_by_word(ids: list[int], word_ids: list[int | None], words: int, unknown: int) -> list[list[int]]:
+def _pieces_by_word(ids: list[int], word_ids: list[int | None], words: int, unknown: int, most: int) -> list[list[int]]:
     """Pieces of each word; a word without pieces, or with too many, is ``<unk>``."""
     pieces: list[list[int]] = [[] for _ in range(words)]
     for piece, word in zip(ids, word_ids, strict=True):
         pieces[word].append(piece)
-    return [p if 0 < len(p) <= MAX_PIECES else [unknown] for p in pieces]
+    return [p if 0 < len(p) <= most else [unknown] for p in pieces]
 
 
 def _windows(words: list[list[int]], room: int) -> list[list[int]]:

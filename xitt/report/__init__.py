@@ -1,0 +1,84 @@
+"""The report: executed notebooks and tidy results as a static site that opens from disk, with no network.
+
+``outputs/<study>/report/`` holds a front page, one page per executed notebook and one folder ``assets/``. What notebooks print
+may hold text from data sets, so their HTML is taken apart and only what is on an allow-list is written again.
+"""
+
+from __future__ import annotations
+
+import shutil
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from .. import store
+from ..errors import ParameterError
+from ..study import Study
+from . import front, pages
+
+TEMPLATES = Path(__file__).parents[1] / "template"
+
+
+def write(study: Study) -> Path:
+    """Build the site of a study from whatever is there; an earlier one is replaced at once, when the new one is whole.
+
+    Returns
+    -------
+    pathlib.Path
+        ``outputs/<study>/report/index.html``.
+    """
+    folder = study.out / "report"
+    found = pages.collect(study)
+    ready = [p for p in found if p.cells is not None]
+    sources = {p.notebook: p.href for p in reversed(ready)}
+    with store.fresh_folder(folder) as fresh:
+        (fresh / "assets").mkdir()
+        for name in ("style.css", "script.js"):
+            shutil.copyfile(TEMPLATES / name, fresh / "assets" / name)
+        for i, page in enumerate(ready):
+            before = ready[i - 1] if i else None
+            after = ready[i + 1] if i + 1 < len(ready) else None
+            pages.render(page, sources)
+            text = _template("page.html.j2").render(study=study.params, page=page, before=before, after=after)
+            (fresh / page.file).write_text(text, encoding="utf-8")
+        text = _template("index.html.j2").render(**front.contents(study, found))
+        (fresh / "index.html").write_text(text, encoding="utf-8")
+    return folder / "index.html"
+
+
+def publish(study: Study) -> Path:
+    """Copy report and results to ``docs/<study>/``, in place of what was published before.
+
+    Returns
+    -------
+    pathlib.Path
+        ``docs/<study>``, with ``report/`` and ``results.csv`` side by side as in ``outputs/<study>``.
+
+    Raises
+    ------
+    ParameterError
+        If there is no report, or the code it would stand for is not committed.
+    """
+    report, results = study.out / "report", study.out / "results.csv"
+    for path in (report / "index.html", results):
+        if not path.is_file():
+            raise ParameterError(f"{path} is not there; `xitt report {study.path.name}` writes it")
+    if store.commit(str(study.root)).endswith("+changes"):
+        raise ParameterError(
+            "xitt/, params/ or notebooks/ have uncommitted changes; commit them, run the study, then publish"
+        )
+    folder = study.root / "docs" / study.name
+    with store.fresh_folder(folder) as fresh:
+        shutil.copytree(report, fresh / "report")
+        shutil.copyfile(results, fresh / "results.csv")
+    return folder
+
+
+@cache
+def _template(name: str) -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template(name)
