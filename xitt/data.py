@@ -305,8 +305,9 @@ def _check_span(row: Task, e: Example, raw: Example) -> Example:
             candidates = _occurrences(e["context"], text)
             if not candidates:
                 raise ValueError(f"answer {text!r} is not in its context")
-            start = min(candidates, key=lambda c: abs(c - start))
-        starts.append(start)
+            starts.append(min(candidates, key=lambda c, near=start: abs(c - near)))
+        else:
+            starts.append(start)
     e["starts"] = starts
     return e
 

@@ -96,8 +96,8 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 def words_of(text: str) -> set[str]:
     """Lower-case words of a text; single characters where a script has no spaces."""
     words = set()
-    for word in text.lower().split():
-        word = word.strip(".,?!;:\"'()[]¿¡«»。？，！؟،।")
+    for raw in text.lower().split():
+        word = raw.strip(".,?!;:\"'()[]¿¡«»。？，！؟،।")
         words |= set(word) if any("\u3040" <= c <= "\u9fff" for c in word) else {word}
     return words - {""}
 

@@ -88,7 +88,7 @@ class Span(Kind):
         length = max(1, round(np.mean([len(e["answers"][0].split()) for e in train])))
         return {
             "uniform": _frame(test, [_random_span(e["context"], length, rng) for e in test]),
-            "first_span": _frame(test, [" ".join(e["context"].split()[:length]) for e in test]),
+            "first_span": _frame(test, [_first_span(e["context"], length) for e in test]),
             "overlap": _frame(test, [_overlap_span(e, length) for e in test]),
         }
 
@@ -149,19 +149,32 @@ def _frame(examples: list[dict], texts: list[str], scores=None) -> pd.DataFrame:
     return frame if scores is None else frame.assign(scores=[[s] for s in scores])
 
 
+def _units(text: str) -> list[str]:
+    """Words, or single characters of a text without spaces."""
+    words = text.split()
+    return words if len(words) > 1 or len(text) < 12 else list(text)
+
+
+def _joined(units: list[str]) -> str:
+    return ("" if all(len(u) == 1 for u in units) else " ").join(units)
+
+
+def _first_span(context: str, length: int) -> str:
+    return _joined(_units(context)[:length])
+
+
 def _random_span(context: str, length: int, rng: np.random.Generator) -> str:
-    words = context.split()
-    start = rng.integers(max(1, len(words) - length + 1))
-    return " ".join(words[start : start + length])
+    units = _units(context)
+    start = rng.integers(max(1, len(units) - length + 1))
+    return _joined(units[start : start + length])
 
 
 def _overlap_span(example: dict, length: int) -> str:
-    """Words outside the question, from the sentence that shares most words with it."""
+    """What the question does not say, from the sentence that shares most words with it."""
     sentences = [s for s in _sentences(example["context"]) if s.strip()]
     best = max(sentences, key=lambda s: overlap(s, example["question"]), default="")
     asked = words_of(example["question"])
-    rest = [w for w in best.split() if not (words_of(w) & asked)]
-    return " ".join(rest[:length])
+    return _joined([u for u in _units(best) if not (words_of(u) & asked)][:length])
 
 
 def _sentences(text: str) -> list[str]:

@@ -34,7 +34,8 @@ class Reading:
 def reading(s: Sampler, sentences: int = 3) -> Reading:
     """A text in which only the question tells which of many spans is asked for.
 
-    One other sentence has the asked verb, another the asked persons and things, a third denies the same of another time, place
+    The sentence asked about is drawn last, among those that have an answer of their own, so that none stands out. One other
+    sentence has the asked verb, another the asked persons and things, a third denies the same of another time, place
     or participant: shared words alone do not lead to the answer.
     """
     while True:
@@ -43,11 +44,28 @@ def reading(s: Sampler, sentences: int = 3) -> Reading:
         clues = tuple(r for r in ("subject", "object", "recipient") if r != ask and getattr(asked, r))
         others = [_denied(s, asked, ask), _echo(s, asked, ask), _full(s, asked.verb)]
         text = [asked, *others][:sentences]
-        found = Reading(tuple(text), 0, ask, clues)
-        if any(repeats(c) for c in text) or any(_answers_too(found, c) for c in text[1:]):
+        if any(repeats(c) for c in text):
             continue
         s.rng.shuffle(text)
-        return Reading(tuple(text), text.index(asked), ask, clues)
+        found = [r for i in range(len(text)) for r in _questions(text, i)]
+        if len({r.index for r in found}) < 2:
+            continue
+        index = s.pick(sorted({r.index for r in found}))
+        return s.pick([r for r in found if r.index == index])
+
+
+def _questions(text: list[Clause], index: int) -> list[Reading]:
+    """Questions about one sentence that no other sentence answers."""
+    clause = text[index]
+    if clause.negated:
+        return []
+    out = []
+    for ask in ("subject", "object", "recipient", "place", "time"):
+        clues = tuple(r for r in ("subject", "object", "recipient") if r != ask and getattr(clause, r))
+        r = Reading(tuple(text), index, ask, clues)
+        if getattr(clause, ask) and clues and not any(_answers_too(r, c) for i, c in enumerate(text) if i != index):
+            out.append(r)
+    return out
 
 
 def _denied(s: Sampler, asked: Clause, ask: str) -> Clause:
@@ -181,7 +199,8 @@ def knowledge(s: Sampler, choices: int = 5) -> Knowledge:
 
 
 def _ask_habitat(s: Sampler):
-    animal = s.pick(tuple(world.HABITAT))
+    home = s.pick(tuple(dict.fromkeys(world.HABITAT.values())))
+    animal = s.pick([a for a, h in world.HABITAT.items() if h == home])
     clause = Clause("act", NP(animal, "indef"), "live", relation="in", place=NP(world.HABITAT[animal]))
     return (
         clause,
@@ -193,8 +212,8 @@ def _ask_habitat(s: Sampler):
 
 
 def _ask_place(s: Sampler):
-    verb = s.pick(tuple(world.TYPICAL_PLACE))
-    right = s.pick(world.TYPICAL_PLACE[verb])
+    right = s.pick(tuple(dict.fromkeys(p for places in world.TYPICAL_PLACE.values() for p in places)))
+    verb = s.pick([v for v, places in world.TYPICAL_PLACE.items() if right in places])
     clause = s.act((verb,)).but(relation="in", place=NP(right))
     wrong = {p for v, places in world.TYPICAL_PLACE.items() for p in places} - set(world.TYPICAL_PLACE[verb])
     return clause, "place", verb, right, wrong
@@ -209,8 +228,8 @@ def _ask_worker(s: Sampler):
 
 
 def _ask_tool(s: Sampler):
-    verb = s.pick([v for v, x in world.VERBS.items() if x.instruments])
-    right = s.pick(world.VERBS[verb].instruments)
+    right = s.pick(tuple(dict.fromkeys(t for v in world.VERBS.values() for t in v.instruments)))
+    verb = s.pick([v for v, x in world.VERBS.items() if right in x.instruments])
     clause = s.act((verb,)).but(instrument=NP(right, "indef"))
     tools = {t for v in world.VERBS.values() for t in v.instruments}
     return (
@@ -218,5 +237,5 @@ def _ask_tool(s: Sampler):
         "instrument",
         verb,
         right,
-        (tools | {"broom", "spoon", "ladder"}) - set(world.VERBS[verb].instruments),
+        tools - set(world.VERBS[verb].instruments),
     )

@@ -298,7 +298,9 @@ class Sampler:
         link = self.pick(("and", "but", "because", "so", "then", "say"))
         first = self.clause().but(time_first=False)
         if link == "say":
-            return Sentence(first, link, speaker=self.person_name())
+            speaker = self.person_name()
+            said = {h for np in first.roles().values() for h in (np.head, np.owner, np.other and np.other.head)}
+            return self.sentence() if speaker.head in said else Sentence(first, link, speaker=speaker)
         return Sentence(first, link, self.clause().but(time_first=False))
 
     def questions(self, clause: Clause) -> tuple[str, ...]:
