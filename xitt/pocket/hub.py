@@ -131,9 +131,9 @@ def _xnli(meanings, language):
 def _squad(meanings, language):
     g, gap, out = grammar(language), " " if grammar(language).spaces else "", []
     for number, reading in enumerate(meanings):
-        lines = [g.sentence(Sentence(c)) for c in reading.sentences]
+        lines = [g.sentence(sentence) for sentence in reading.sentences]
         start = sum(len(line.text) + len(gap) for line in lines[: reading.index])
-        first, last = lines[reading.index].span(reading.ask)
+        first, last = lines[reading.index].span(reading.slot)
         answer = lines[reading.index].text[first:last]
         out.append(
             {

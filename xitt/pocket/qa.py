@@ -6,109 +6,106 @@ from dataclasses import dataclass
 
 from . import world
 from .meaning import NP, Clause, Sentence
-from .sample import DITRANSITIVE, INTRANSITIVE, TRANSITIVE, Sampler, repeats
+from .sample import INTRANSITIVE, TRANSITIVE, Sampler, repeats
 
 
 # --- reading: a text, a question, a span ------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Reading:
-    """A text of several sentences, and a question whose answer is slot ``ask`` of sentence ``index``.
+    """A text of two-clause sentences, and a question about one clause.
 
-    The question repeats the asked sentence's ``clues`` only (roles), so that most of that sentence is in no question.
+    Attributes
+    ----------
+    sentences : tuple of Sentence
+    index, part : int
+        The sentence and the clause (0 or 1) that answers.
+    ask : str
+        The role asked for; ``clues`` are the roles that the question repeats.
     """
 
-    sentences: tuple[Clause, ...]
+    sentences: tuple[Sentence, ...]
     index: int
+    part: int
     ask: str
     clues: tuple[str, ...]
 
     @property
+    def asked(self) -> Clause:
+        return self.sentences[self.index].clauses[self.part]
+
+    @property
+    def slot(self) -> str:
+        """Where the answer stands in its line (``xitt.pocket.languages.base.Line.span``)."""
+        return self.ask if self.part == 0 else f"second.{self.ask}"
+
+    @property
     def question(self) -> Sentence:
-        clause = self.sentences[self.index].but(time_first=False)
+        clause = self.asked.but(time_first=False)
         left_out = {r: None for r in (*clause.roles(), "time") if r not in (*self.clues, self.ask)}
         if "place" in left_out:
             left_out["relation"] = None
         return Sentence(clause.but(**left_out), ask=self.ask)
 
 
-def reading(s: Sampler, sentences: int = 3) -> Reading:
-    """A text in which only the question tells which of many spans is asked for.
+#: which two roles are crossed, and what is asked then
+_CROSSINGS = (
+    (("subject", "object"), ("place", "time")), (("subject", "object"), ("place", "time")),
+    (("subject", "place"), ("object",)), (("object", "place"), ("subject",)),
+)  # fmt: skip
 
-    The sentence asked about is drawn last, among those that have an answer of their own, so that none stands out. One other
-    sentence has the asked verb, another the asked persons and things, a third denies the same of another time, place
-    or participant: shared words alone do not lead to the answer.
+
+def reading(s: Sampler) -> Reading:
+    """A text in which only who did what to what, not the words alone, leads to the answer.
+
+    The clauses of a sentence have the same verb, those of the two sentences often another one. Two roles have two values each, in all four combinations, and are the question's clues;
+    every other role has four values. Each of the two sentences holds all the clues' words, once crossed: a bag of words fits both
+    sentences alike, and without the question each clause may be the one asked about.
     """
-    while True:
-        asked = _full(s, s.pick(_READING_VERBS))
-        ask = s.pick([r for r in ("subject", "object", "recipient", "place", "time") if getattr(asked, r)])
-        clues = tuple(r for r in ("subject", "object", "recipient") if r != ask and getattr(asked, r))
-        others = [_denied(s, asked, ask), _echo(s, asked, ask), _full(s, asked.verb)]
-        text = [asked, *others][:sentences]
-        if any(repeats(c) for c in text):
-            continue
-        s.rng.shuffle(text)
-        found = [r for i in range(len(text)) for r in _questions(text, i)]
-        if len({r.index for r in found}) < 2:
-            continue
-        index = s.pick(sorted({r.index for r in found}))
-        return s.pick([r for r in found if r.index == index])
+    crossed, asked = s.pick(_CROSSINGS)
+    verb = s.pick(_READING_VERBS)
+    other = verb if s.chance(0.3) else s.pick(_alike(verb))
+    values = {
+        "subject": _different(lambda: s.agent(("person",)), 4), "object": _different(lambda: s.patient(verb), 4),
+        "place": _different(s.place, 4), "time": _different(s.time, 4),
+    }  # fmt: skip
+    order = [*s.rng.sample([(0, 0), (1, 1)], 2), *s.rng.sample([(0, 1), (1, 0)], 2)]
+    clauses = []
+    for i, pair in enumerate(order):
+        chosen = {r: v[i] for r, v in values.items()} | {r: values[r][k] for r, k in zip(crossed, pair, strict=True)}
+        clauses.append(Clause("act", verb=verb if i < 2 else other, relation="in", time_first=False, **chosen))
+    if any(repeats(c) for c in clauses) or len({h for v in values["subject"] for h in _heads(v)}) < 4:
+        return reading(s)
+    sentences = tuple(Sentence(a, s.pick(("and", "but")), b) for a, b in (clauses[:2], clauses[2:]))
+    return Reading(sentences, s.rng.randrange(2), s.rng.randrange(2), s.pick(asked), crossed)
 
 
-def _questions(text: list[Clause], index: int) -> list[Reading]:
-    """Questions about one sentence that no other sentence answers."""
-    clause = text[index]
-    if clause.negated:
-        return []
-    out = []
-    for ask in ("subject", "object", "recipient", "place", "time"):
-        clues = tuple(r for r in ("subject", "object", "recipient") if r != ask and getattr(clause, r))
-        r = Reading(tuple(text), index, ask, clues)
-        if getattr(clause, ask) and clues and not any(_answers_too(r, c) for i, c in enumerate(text) if i != index):
-            out.append(r)
-    return out
+def _alike(verb: str) -> tuple[str, ...]:
+    """Other verbs that take the same objects."""
+    wanted = set(world.members(world.VERBS[verb].objects))
+    fits = tuple(v for v in _READING_VERBS if v != verb and wanted <= set(world.members(world.VERBS[v].objects)))
+    return fits or (verb,)
 
 
-def _denied(s: Sampler, asked: Clause, ask: str) -> Clause:
-    """What was not so: the words of the question, but no answer."""
-    other = _full(s, asked.verb)
-    keep = {r: getattr(asked, r) for r in ("subject", "object", "recipient") if r != ask and getattr(asked, r)}
-    return other.but(negated=True, **keep)
+def _different(draw, count: int) -> list:
+    """Values that differ in their concept."""
+    found: dict[object, object] = {}
+    while len(found) < count:
+        value = draw()
+        found.setdefault(_head(value), value)
+    return list(found.values())
 
 
-def _echo(s: Sampler, asked: Clause, ask: str) -> Clause:
-    """Another act of the asked person, on the asked thing where one can do it: all but the verb is the same."""
-    kinds = (
-        {asked.object.head, *(k for k in world.KINDS if asked.object.head in world.KINDS[k])} if asked.object else set()
-    )
-    fits = [v for v in _READING_VERBS if v != asked.verb and not kinds.isdisjoint(world.VERBS[v].objects)]
-    other = _full(s, s.pick(fits or _READING_VERBS))
-    if ask != "subject":
-        other = other.but(subject=asked.subject)
-    if ask != "object" and asked.object and fits:
-        other = other.but(object=asked.object)
-    return other
+def _heads(np: NP) -> set[str]:
+    return {h for h in (np.head, np.owner) if h}
 
 
-def _full(s: Sampler, verb: str) -> Clause:
-    """An act with a place and a time: whatever is asked, most of what the question leaves unsaid is not the answer."""
-    return s.act((verb,), relation="in", place=s.place(verb), time=s.time(), time_first=s.chance(0.3))
-
-
-def _answers_too(reading: Reading, other: Clause) -> bool:
-    """Whether another sentence would answer the question as well."""
-    asked = reading.sentences[reading.index]
-    return (
-        not other.negated
-        and other.verb == asked.verb
-        and all(_head(getattr(asked, r)) == _head(getattr(other, r)) for r in reading.clues)
-    )
-
-
-def _head(value: NP | str | None) -> str | None:
+def _head(value: NP | str) -> str:
     return value.head if isinstance(value, NP) else value
 
 
-_READING_VERBS = tuple(v for v in (*TRANSITIVE, *DITRANSITIVE))
+_READING_VERBS = tuple(
+    v for v in TRANSITIVE if "person" in world.VERBS[v].subjects and len(world.members(world.VERBS[v].objects)) > 6
+)
 
 
 # --- completion: what usually comes next --------------------------------------------------------------------------

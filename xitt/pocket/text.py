@@ -41,12 +41,8 @@ def _question_and_answer(s: Sampler) -> list[Sentence]:
 
 
 def _text_and_question(s: Sampler) -> list[Sentence]:
-    reading = qa.reading(s, sentences=3)
-    return [
-        *(Sentence(c) for c in reading.sentences),
-        reading.question,
-        Sentence(reading.sentences[reading.index]),
-    ]
+    reading = qa.reading(s)
+    return [*reading.sentences, reading.question, Sentence(reading.asked)]
 
 
 def _story(s: Sampler) -> list[Sentence]:
