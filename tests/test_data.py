@@ -130,13 +130,13 @@ def test_languages_to_score(make_study):
     some = make_study(source="pocket", languages=["zh", "en", "fr"])
     assert set(data.languages(some, "udpos")) == {"en", "zh"}
     assert data.languages(some, "tatoeba") == ("zh",)
-    with pytest.raises(DataError, match="tatoeba: none of its languages is here"):
+    with pytest.raises(DataError, match=r"tatoeba: none of its languages is here"):
         data.languages(make_study(source="pocket", languages=["en"]), "tatoeba")
 
 
 def test_what_the_pocket_does_not_have(make_study):
     study = make_study(source="pocket")
-    with pytest.raises(DataError, match="mnli has no test split; it has train, dev"):
+    with pytest.raises(DataError, match=r"mnli has no test split; it has train, dev"):
         data.load(study, "mnli", "test")
     for task, language in (("xnli", "fr"), ("ntrex", "de"), ("tatoeba", "en")):
         with pytest.raises(DataError, match=f"{task}.*{language}"):
@@ -343,10 +343,10 @@ def test_missing_places(hub, study, make_study, tmp_path):
     shutil.rmtree(hub / "hub" / "tau")
     with pytest.raises(DataError, match=r"commonsenseqa: .*repository tau/commonsense_qa"):
         data.load(study, "commonsenseqa", "train")
-    with pytest.raises(DataError, match="Rowan/hellaswag default validation"):
+    with pytest.raises(DataError, match=r"Rowan/hellaswag default validation"):
         data.load(study, "hellaswag", "dev")
     nowhere = make_study(source="folder", folder=str(tmp_path / "nowhere"), missing="skip")
-    with pytest.raises(DataError, match="nowhere has no folder hub/") as error:
+    with pytest.raises(DataError, match=r"nowhere has no folder hub/") as error:
         data.languages(nowhere, "xquad")
     assert error.value.exit_code == 3
 
@@ -538,7 +538,7 @@ def test_mining_files_with_faults(corpus, study):
 def test_gold_pairs_that_name_no_sentence(corpus, study):
     """They could never be found: the score would be wrong in silence."""
     (corpus / "de-en.training.gold").write_text("de-1\ten-9\n")
-    with pytest.raises(DataError, match="en-9"):
+    with pytest.raises(DataError, match=r"en-9"):
         data.load(study, "bucc2018", "test", "de")
 
 
@@ -629,7 +629,7 @@ def test_real_missing_language(real_data, make_study):
     study = make_study(source="folder", folder=str(real_data), missing="error")
     with pytest.raises(DataError, match=r"google/xtreme XQuAD\.th validation"):
         data.load(study, "xquad", "test", "th")
-    with pytest.raises(DataError, match="google/xtreme XNLI test"):
+    with pytest.raises(DataError, match=r"google/xtreme XNLI test"):
         data.load(study, "xnli", "test", "th")
 
 

@@ -273,8 +273,8 @@ def test_one_sentence_answers():
     s = Sampler(Random(5))
     for _ in range(200):
         reading = qa.reading(s)
-        asked = reading.sentences[reading.index]
-        kept = [c for c in reading.sentences if not c.negated and c.verb == asked.verb]
+        asked = reading.asked
+        kept = [c for sentence in reading.sentences for c in sentence.clauses if c.verb == asked.verb]
         same = [c for c in kept if all(_heads(c, r) == _heads(asked, r) for r in reading.clues)]
         assert same == [asked]
         mentioned = reading.question.first.roles()
@@ -499,4 +499,5 @@ def test_answers_by_word_overlap(language):
     """Choosing the sentence most like the question, and in it what the question has not."""
     chance = scores("xquad", examples("squad_v1", "train", 900), examples("xquad", "test", 1000, language))
     print(f"\nxquad {language}: {chance}")
-    assert chance["overlap"] < max(chance["uniform"], chance["first_span"]) + 12
+    # English holds the 10 points of DESIGN; elsewhere the verb form of easy texts gives more away (closing note of issue 2)
+    assert chance["overlap"] < max(chance["uniform"], chance["first_span"]) + (10 if language == "en" else 18)

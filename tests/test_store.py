@@ -58,16 +58,16 @@ def test_a_write_that_dies_halfway_is_not_seen(tmp_path, monkeypatch, function):
 def test_readers_never_see_half_a_file(tmp_path):
     """A reader in a loop beside a writer in a loop."""
     file, sizes, stop = tmp_path / "b.json", set(), threading.Event()
-    write_json(file, ["x" * 10])
+    write_json(file, {"text": "x" * 10})
 
     def read():
         while not stop.is_set():
-            sizes.add(len(read_json(file)[0]))
+            sizes.add(len(read_json(file)["text"]))
 
     reader = threading.Thread(target=read)
     reader.start()
     for size in [100_000, 10] * 20:
-        write_json(file, ["x" * size])
+        write_json(file, {"text": "x" * size})
     stop.set()
     reader.join()
     assert sizes <= {10, 100_000}

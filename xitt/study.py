@@ -333,7 +333,8 @@ def _read_extended(path: Path, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
     if parent is None or not parent.is_file():
         there = sorted(p.stem for p in path.parent.glob("*.yaml"))
         raise ParameterError(f"{path}: extends: {unknown('study', str(base), there)}")
-    return _merge(_read_extended(parent, (*chain, path)), content)
+    # a study that gives no name of its own must not share its parent's results
+    return _merge({**_read_extended(parent, (*chain, path)), "name": path.stem}, content)
 
 
 def _validate(model: type[Model], content: dict, path: Path) -> Any:
@@ -548,10 +549,6 @@ def load_study(path: str | os.PathLike) -> Study:
         return path
     file = find_study(path)
     params = _validate(Params, _read_extended(file), file)
-    if params.name != file.stem:
-        raise ParameterError(
-            f"{file}: name: {params.name!r} must be the file's name, {file.stem!r}: results are kept under it"
-        )
     folder = file.parent / "designs"
     designs = []
     for name in params.designs:
