@@ -12,6 +12,7 @@ import pytest
 import torch
 import transformers
 import yaml
+from safetensors.torch import load_file, save_file
 
 from tests import tiny
 from xitt import backbone, batching, cli, data, phases, train
@@ -150,8 +151,10 @@ def test_identity_follows_the_files(folder):
     (folder / "README.md").write_text("a card")
     assert backbone.open_folder(folder, "elsewhere").identity == first
     for file, key in (("config.json", "config"), ("tokenizer.json", "tokenizer"), ("model.safetensors", "weights")):
-        with (folder / file).open("ab") as stream:
-            stream.write(b" ")
+        if file == "model.safetensors":
+            save_file({k: v + 1 for k, v in load_file(folder / file).items()}, folder / file, metadata={"format": "pt"})
+        else:
+            (folder / file).write_text((folder / file).read_text() + " ")
         second = backbone.open_folder(folder, "").identity
         assert {k for k in first if first[k] != second[k]} == {key}
         first = second
@@ -486,7 +489,8 @@ def test_a_build_goes_on_with_its_own_tokenizer(tmp_path, monkeypatch):
     np.testing.assert_array_equal(rows[-1], rows[0])
     stored = backbone.load_tokenizer(run.model)
     lines = data_lines(study)
-    assert stored(lines[0])["input_ids"] == rows[0][: len(stored(lines[0])["input_ids"])].tolist()
+    again = stored(lines[0])["input_ids"][:100]  # the training cut it at its length
+    assert again[:-1] == rows[0][: len(again) - 1].tolist()
 
 
 def data_lines(study: Study) -> list[str]:

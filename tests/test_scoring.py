@@ -412,7 +412,9 @@ def test_sizes_say_whether_a_set_is_cut(project, finished):
     """[examples, examples of the source] per language; a corpus that is read whole is not shown as a slice."""
     sizes = read_json(place(finished, "xnli") / "record.json")["sizes"]
     assert sizes == {x: [12, 1000] for x in LANGUAGES["xnli"]}
-    whole = make_study(project, finished.out.parent, data={"limits": {"test": None}, "task_limits": {}})
+    whole = make_study(
+        project, finished.out.parent, data={"limits": {"test": None}, "task_limits": {"bucc2018": {"test": None}}}
+    )
     table = tables.data_used(whole).set_index(["task", "split"])
     row = table.loc["BUCC 2018", "test"]
     assert row["used"] == row["there"]

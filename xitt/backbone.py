@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from .errors import DataError
 from .store import checksum
 from .study import Backbone, expand
 
-_TOKENIZER_FILES = ("tokenizer.json", "sentencepiece.bpe.model", "tokenizer_config.json")
+_VOCABULARIES = ("tokenizer.json", "sentencepiece.bpe.model")
+_TOKENIZER_FILES = (*_VOCABULARIES, "tokenizer_config.json")
 
 
 def from_record(path: Path, record: dict, origin: str) -> Encoder:
@@ -74,9 +76,35 @@ def open_folder(path: Path, origin: str) -> Encoder:
             f"backbone: {path} has no *.safetensors; weights in other forms are not loaded (pickles run code)"
         )
     tokenizer = [path / f for f in _TOKENIZER_FILES if (path / f).is_file()]
-    if not tokenizer:
-        raise DataError(f"backbone: {path} has no tokenizer ({', '.join(_TOKENIZER_FILES)})")
+    if not any((path / f).is_file() for f in _VOCABULARIES):
+        raise DataError(f"backbone: {path} has no tokenizer ({' or '.join(_VOCABULARIES)})")
+    _check_weights(path, weights)
     return Encoder(path, checksum(*weights), checksum(*tokenizer), origin, checksum(path / "config.json"))
+
+
+def _check_weights(path: Path, weights: list[Path]) -> None:
+    """All shards are there and whole, and the layers are those of the config: a library would fill gaps with random numbers."""
+    from safetensors import SafetensorError, safe_open
+
+    index = path / "model.safetensors.index.json"
+    if index.is_file():
+        named = set(json.loads(index.read_text())["weight_map"].values())
+        gone = sorted(named - {w.name for w in weights})
+        if gone:
+            raise DataError(f"backbone: {path} lacks {', '.join(gone)}, which its index names")
+    keys: set[str] = set()
+    for file in weights:
+        try:
+            with safe_open(file, "np") as tensors:
+                keys |= set(tensors.keys())
+        except SafetensorError as error:
+            raise DataError(f"backbone: {file} is damaged ({error})") from None
+    layers = {int(m[1]) for k in keys if (m := re.search(r"encoder\.layer\.(\d+)\.", k))}
+    wanted = json.loads((path / "config.json").read_text()).get("num_hidden_layers")
+    if layers and wanted is not None and layers != set(range(wanted)):
+        raise DataError(
+            f"{path}: the checkpoint does not fit its config: it has {len(layers)} layers, the config says {wanted}"
+        )
 
 
 def fetch(backbone: Backbone, root: Path) -> Encoder:
@@ -121,6 +149,10 @@ def load_encoder(path: Path):
     ).eval()
 
 
+def _whole(path: Path) -> None:
+    _check_weights(path, sorted(path.glob("*.safetensors")))
+
+
 def new_model(path: Path, auto_class: str, seed: int, **config):
     """A task model in float32: fresh head (from ``seed``), encoder weights from ``path``.
 
@@ -130,6 +162,7 @@ def new_model(path: Path, auto_class: str, seed: int, **config):
     import transformers
 
     quiet()
+    _whole(path)
     configuration = transformers.AutoConfig.from_pretrained(str(path), **config)
     configuration.dtype = "float32"
     torch.manual_seed(seed)

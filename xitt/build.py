@@ -6,6 +6,7 @@ pocket world or from ``<data folder>/mlm_text/<language>.parquet``.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,20 @@ def text_lines(recipe: Build, data: Data) -> dict[str, list[dict]]:
         chosen = rng.permutation(len(texts))[: recipe.lines] if recipe.lines else range(len(texts))
         out[language] = [{"text": texts[i]} for i in chosen]
     return out
+
+
+def _own_tokenizer(recipe: Build, lines: dict[str, list[dict]], folder: Path):
+    """The tokenizer of this build: trained once, since the trainer's threads make another one each time."""
+    from .backbone import load_tokenizer
+    from .store import fresh_folder
+
+    if not folder.is_dir():
+        a = recipe.architecture
+        count = sum(map(len, lines.values()))
+        tell(f"backbone: training a tokenizer of {a.vocabulary:,} pieces on {count:,} lines in {len(lines)} languages")
+        with fresh_folder(folder) as fresh:
+            train_tokenizer(lines, a.vocabulary, a.max_length, recipe.exponent).save_pretrained(str(fresh))
+    return load_tokenizer(folder)
 
 
 def train_tokenizer(lines: dict[str, list[dict]], vocabulary: int, length: int, exponent: float):
@@ -131,10 +146,7 @@ def build(recipe: Build, data: Data, folder: Path, device: Device) -> dict[str, 
     lines = text_lines(recipe, data)
     languages = tuple(lines)
     a = recipe.architecture
-    tell(
-        f"backbone: training a tokenizer of {a.vocabulary:,} pieces on {sum(map(len, lines.values())):,} lines in {len(languages)} languages"
-    )
-    tokenizer = train_tokenizer(lines, a.vocabulary, a.max_length, recipe.exponent)
+    tokenizer = _own_tokenizer(recipe, lines, folder / "tokenizer")
     model = new_backbone(recipe, tokenizer)
     if recipe.language_noise is not None and recipe.text == "pocket":
         from .pocket.text import seed_vectors
@@ -174,6 +186,7 @@ def build(recipe: Build, data: Data, folder: Path, device: Device) -> dict[str, 
     source = "the pocket world" if recipe.text == "pocket" else "mlm_text"
     card = _CARD.format(source=source, steps=summary["steps"], tokens=summary["tokens"])
     checksum = save_model(model.cpu(), tokenizer, folder / "model", card)
+    shutil.rmtree(folder / "tokenizer")
     return {
         **summary,
         "lines": sum(map(len, lines.values())),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -58,16 +57,13 @@ def run(
 def _quick_checks(study) -> None:
     """Find out before hours pass that the data folder or the backbone is not there."""
     from . import data
-    from .backbone import open_folder
-    from .study import expand
+    from .backbone import fetch
 
     for target in study.targets:
         for language in data.languages(study, target):
             data.check_there(study, target, "test", language)
-    wanted = study.params.backbone
-    if wanted.folder:
-        path = Path(expand(wanted.folder, "backbone.folder")).expanduser()
-        open_folder(path if path.is_absolute() else study.root / path, "")
+    if study.params.backbone.build is None:
+        fetch(study.params.backbone, study.root)
 
 
 @app.command()

@@ -32,8 +32,6 @@ class Split:
         Fields of the kind (``xitt.kinds``) plus ``id`` (str, unique within the split).
     total : int
         Rows of the source before the study's limit; ``len(examples) < total`` means a slice.
-    labels : tuple of str
-        Label set of the task, from its row or from the data's own class names.
     fingerprint : str
         SHA-256 over the examples: what a run's identity depends on.
     """
@@ -164,6 +162,8 @@ def _read_repository(data, row: Task, split: str, language: str, limit: int | No
     if source.language_column:
         import numpy as np
 
+        if source.language_column not in rows.column_names:
+            raise DataError(f"{where}: {unknown('column', source.language_column, rows.column_names)}")
         rows = rows.select(np.flatnonzero(np.array(rows[source.language_column]) == language))
     total = len(rows)
     if limit is not None and limit < total:
@@ -179,10 +179,23 @@ def _dataset(path: str, config: str, split: str, revision: str | None):
     datasets.disable_progress_bars()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
-        return datasets.load_dataset(path, config, split=split, revision=revision)
+        return datasets.load_dataset(path, config, split=split, revision=revision, **_cache(path, config))
     except Exception as error:  # any of a dozen classes of datasets, pyarrow and the hub client
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{path} {config} {split}: cannot be loaded: {reason}") from error
+
+
+def _cache(path: str, config: str) -> str | None:
+    """A cache of its own for each state of a folder: the library's key is the folder's card, not its files."""
+    import datasets
+
+    folder = Path(path)
+    if not folder.is_dir():
+        return None
+    files = sorted(p for part in (config, "data") for p in (folder / part).glob("*") if p.is_file())
+    state = [str(folder), *((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files)]
+    key = hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16]
+    return {"cache_dir": str(Path(datasets.config.HF_DATASETS_CACHE) / "xitt" / key)}
 
 
 def _with_class_names(rows) -> list[Example]:
@@ -231,7 +244,10 @@ def _read_bucc(data, row: Task, split: str, language: str, limit: int | None):
 def _read_pocket(data, row: Task, split: str, language: str, limit: int | None):
     from .pocket import hub as pocket
 
-    rows, total = pocket.rows(row.name, split, language, limit)
+    try:
+        rows, total = pocket.rows(row.name, split, language, limit)
+    except ValueError as error:
+        raise DataError(str(error)) from None
     return rows, total, f"pocket {row.name} {split} {language}"
 
 
@@ -242,6 +258,8 @@ _READERS = {"hub": _read_repository, "folder": _read_repository, "pocket": _read
 def _get(raw: Example, path: str, where: str) -> Any:
     value: Any = raw
     for part in path.split("."):
+        if value is None:
+            raise ValueError(f"{path} is empty")
         if part not in value:
             raise DataError(f"{where}: {unknown('column', path, list(raw))}")
         value = value[part]
@@ -251,13 +269,26 @@ def _get(raw: Example, path: str, where: str) -> Any:
 def _normalise(row: Task, raw: Example, number: int, where: str) -> Example:
     """Fields of the kind from one raw row, checked."""
     if row.source.layout == "bucc":
-        return {"id": str(number), **raw}
-    fields = {name: _get(raw, column, where) for name, column in row.columns.items()}
-    example = {"id": str(raw.get("id") or raw.get("pairID") or number), **fields}
+        return _check_mining({"id": str(number), **raw}, where)
     try:
-        return _CHECKS[row.kind](row, example, raw)
-    except (ValueError, KeyError, TypeError) as error:
+        fields = {name: _get(raw, column, where) for name, column in row.columns.items()}
+        empty = next((f"{row.columns[n]} ({n})" for n, v in fields.items() if v is None), None)
+        if empty:
+            raise ValueError(f"{empty} is empty")
+        given = next((raw[k] for k in ("id", "pairID") if raw.get(k) not in (None, "")), number)
+        return _CHECKS[row.kind](row, {"id": str(given), **fields}, raw)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{where} row {number}: {error}") from None
+
+
+def _check_mining(e: Example, where: str) -> Example:
+    """Gold pairs must name sentences that are there, or they could never be found."""
+    known = {side: {name for name, _ in e[side]} for side in ("first", "second")}
+    for a, b in e["gold"]:
+        for name, side in ((a, "first"), (b, "second")):
+            if name not in known[side]:
+                raise DataError(f"{where}: gold pair {a} {b}: there is no sentence {name}")
+    return e
 
 
 def _check_classify(row: Task, e: Example, raw: Example) -> Example:
@@ -289,6 +320,8 @@ def _check_choose(row: Task, e: Example, raw: Example) -> Example:
 
 
 def _check_tag(row: Task, e: Example, raw: Example) -> Example:
+    if not e["tokens"]:
+        raise ValueError("there are no tokens")
     if len(e["tokens"]) != len(e["tags"]):
         raise ValueError(f"{len(e['tokens'])} tokens but {len(e['tags'])} tags")
     bad = next((t for t in e["tags"] if t not in row.labels), None)

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 from jupyter_client.manager import AsyncKernelManager
@@ -29,6 +30,8 @@ class LocalKernelManager(AsyncKernelManager):
 
     def __init__(self, **options):
         super().__init__(**{**options, "transport": "ipc"})
+        # beside the connection file: the default is the notebook's folder
+        self.ip = os.path.join(os.environ.get("JUPYTER_RUNTIME_DIR") or tempfile.gettempdir(), f"kernel-{os.getpid()}")
 
     async def _async_pre_start_kernel(self, **options):
         command, options = await super()._async_pre_start_kernel(**options)

@@ -59,7 +59,7 @@ class Run:
         if not folder.is_dir():
             raise DataError(
                 f"{self.path.name}: the weights were not kept (keep: {self.study.params.keep}); "
-                f"`xitt run {self.study.path} --force` makes them again"
+                f"`xitt run {self.study.path} --force {self.path.name.rsplit('-', 1)[0]}` makes them again"
             )
         return folder
 
@@ -151,6 +151,8 @@ def backbone_spec(study: Study) -> Spec:
         "recipe": recipe.model_dump(),
         "versions": {"build": builder.VERSION, "train": train.VERSION, "mlm": kind("mlm").version},
     }
+    if study.params.engine.precision != "float32":
+        inputs["precision"] = study.params.engine.precision
     if recipe.text == "pocket":
         from .pocket.hub import VERSION
 

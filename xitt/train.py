@@ -103,7 +103,7 @@ def fit(
     _train_mode(model.to(device.name))
     optimizer = torch.optim.AdamW(_groups(model, hyper.weight_decay), lr=hyper.lr, eps=hyper.eps, fused=True)
     schedule = _linear(hyper.lr, round(hyper.warmup * order.steps), order.steps)
-    state = _resume(folder, model, optimizer) or {"step": 0, "tokens": 0, "seconds": 0.0, "best": None}
+    state = _resume(folder, model, optimizer) or {"step": 0, "tokens": 0, "seconds": 0.0, "best": None, "recent": []}
     if state["step"] == 0:
         torch.manual_seed(batching.torch_seed(seed, "dropout"))
         (folder / "log.jsonl").unlink(missing_ok=True)
@@ -111,7 +111,7 @@ def fit(
     lengths = features.unit_lengths
     progress = Progress(what, order.steps, state["step"])
     begin, saved = time.monotonic() - state["seconds"], time.monotonic()
-    recent: list[torch.Tensor] = []
+    recent: list[torch.Tensor] = [torch.tensor(x, device=device.name) for x in state.get("recent", [])]
     for step in range(state["step"], order.steps):
         for group in optimizer.param_groups:
             group["lr"] = schedule(step)
@@ -144,7 +144,7 @@ def fit(
         if score_dev and (last or (step + 1) % hyper.eval_every == 0):
             _look(model, score_dev, state, folder)
         if not last and time.monotonic() - saved > device.checkpoint_seconds:
-            state["seconds"] = time.monotonic() - begin
+            state["seconds"], state["recent"] = time.monotonic() - begin, [x.item() for x in recent]
             _checkpoint(folder, model, optimizer, state)
             saved = time.monotonic()
     if state["best"]:

@@ -59,8 +59,9 @@ def rows(task: str, split: str, language: str, limit: int | None) -> tuple[list[
         raise ValueError(f"the pocket has no {task} in {language!r}")
     size = SIZES[split]
     count = min(size, limit or size)
-    meanings = _meanings(_SAME.get(task, task), split, size if task == "bucc2018" else count)
-    return _MAKERS[task](meanings, language), size
+    meanings = _meanings(_SAME.get(task, task), split, count)
+    made = _MAKERS[task](meanings, language)
+    return made, (size if task != "bucc2018" else round(len(made[0]["gold"]) * size / count))
 
 
 @cache
