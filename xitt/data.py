@@ -185,13 +185,13 @@ def _dataset(path: str, config: str, split: str, revision: str | None):
         raise DataError(f"{path} {config} {split}: cannot be loaded: {reason}") from error
 
 
-def _cache(path: str, config: str) -> str | None:
+def _cache(path: str, config: str) -> dict[str, str]:
     """A cache of its own for each state of a folder: the library's key is the folder's card, not its files."""
     import datasets
 
     folder = Path(path)
     if not folder.is_dir():
-        return None
+        return {}
     files = sorted(p for part in (config, "data") for p in (folder / part).glob("*") if p.is_file())
     state = [str(folder), *((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files)]
     key = hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from .. import store
+from .. import figures, store, tables
 from ..errors import ParameterError
 from ..study import Study
 from . import front, pages
@@ -72,6 +72,8 @@ def publish(study: Study) -> Path:
     with store.fresh_folder(folder) as fresh:
         shutil.copytree(report, fresh / "report")
         shutil.copyfile(results, fresh / "results.csv")
+        if len(tables.transfer(study)):
+            figures.transfer_map(study).save(fresh / "transfer.png")  # the picture of the README
     return folder
 
 
