@@ -28,7 +28,7 @@ publish: $(READY)
 
 test: $(READY)
 	@echo "== tests (real data: $${XITT_DATA:-not set, those tests are skipped})"
-	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -rs
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -rfExs --tb=short
 
 lab: $(READY)
 	@echo "== JupyterLab on notebooks/; stop with Ctrl-C"

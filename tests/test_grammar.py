@@ -377,12 +377,14 @@ def meanings(number: int = 320) -> tuple[Sentence, ...]:
     s = Sampler(Random("test_grammar"))
     found = [Sentence(s.location()) for _ in range(40)]  # what is rare otherwise
     found += [Sentence(s.profession(), ask="noun") for _ in range(5)]
+    for draw, ask in ((s.companion, "companion"), (s.instrument, "instrument"), (s.ditransitive, "recipient")):
+        found += [Sentence(draw(), ask=ask) for _ in range(3)]
     while len(found) < number:
         hypothesis, premises = nli.triple(s)
         reading, completion = qa.reading(s), qa.completion(s)
         found += [s.sentence() for _ in range(12)] + [s.question() for _ in range(4)]
         found += [hypothesis, premises["neutral"], premises["contradiction"]]
-        found += [Sentence(reading.sentences[0]), reading.question, qa.knowledge(s).question]
+        found += [reading.sentences[0], reading.question, qa.knowledge(s).question]
         found += [Sentence(c) for c in (completion.context[0], completion.endings[0])]
     return tuple(found)
 

@@ -300,7 +300,7 @@ def test_written_again_in_place(study):
 
 
 def test_publish(study, tmp_path, monkeypatch):
-    study.root = tmp_path / "project"
+    vars(study)["root"] = tmp_path / "project"  # a study is frozen to everybody else
     with pytest.raises(ParameterError, match="is not there"):
         report.publish(study)
     report.write(study)

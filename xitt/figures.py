@@ -62,6 +62,11 @@ def transfer_map(study: Study, table: pd.DataFrame | None = None) -> Figure:
     table = tables.transfer(study) if table is None else table
     rows = [r for r in study.intermediates if r != "none" and r in set(table["intermediate"])]
     columns = [t for t in study.targets if t in set(table["target"])]
+    if not rows:
+        figure, axis = _axes(5, 1)
+        axis.set_axis_off()
+        axis.text(0, 0.5, "no intermediate task scored yet", color=INK)
+        return Figure(figure, "No intermediate task has been scored yet.")
     change = table.pivot(index="intermediate", columns="target", values="change").loc[rows, columns]
     q = table.pivot(index="intermediate", columns="target", values="q").loc[rows, columns]
     base = table[table["intermediate"] == "none"].set_index("target")["value"]

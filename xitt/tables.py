@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from . import results, stats, tasks
+from .errors import ParameterError
 from .metrics import METRICS
 from .store import read_json
 from .study import Study
@@ -333,6 +334,11 @@ def matrix(table: pd.DataFrame, study: Study) -> pd.DataFrame:
 
     A ``*`` marks corrected p < 0.05, a ``°`` a score whose interval reaches chance.
     """
+
+    if not len(table) or "none" not in set(table["intermediate"]):
+        raise ParameterError(
+            f"{study.name}: the row none has no scores yet; `xitt run {study.path.name}` computes them"
+        )
 
     def cell(row) -> str:
         mark = ("*" if row["q"] < 0.05 else "") + ("°" if row["at_chance"] else "")
