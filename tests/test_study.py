@@ -514,7 +514,9 @@ def test_process_bad_parameters(project):
 
 @pytest.mark.parametrize("missing", ["skip", "error"])
 def test_missing_data_are_found_out_before_anything_runs(root, project, monkeypatch, capsys, missing):
-    shutil.copytree(root / "notebooks", project / "notebooks", dirs_exist_ok=True)
+    shutil.copytree(
+        root / "notebooks", project / "notebooks", dirs_exist_ok=True, ignore=shutil.ignore_patterns("kernel-*")
+    )
     source = f"source: folder, folder: {project / 'nowhere'}, missing: {missing}"
     file = write(project, variant("source: pocket", source))
     monkeypatch.setattr("xitt.batch.run", lambda *_, **__: pytest.fail("it began to run"))
@@ -525,7 +527,9 @@ def test_missing_data_are_found_out_before_anything_runs(root, project, monkeypa
 
 
 def test_process_variable_not_set(root, project):
-    shutil.copytree(root / "notebooks", project / "notebooks", dirs_exist_ok=True)
+    shutil.copytree(
+        root / "notebooks", project / "notebooks", dirs_exist_ok=True, ignore=shutil.ignore_patterns("kernel-*")
+    )
     write(project, variant("source: pocket", "source: folder, folder: '${XITT_DATA}', missing: skip"))
     done = start(project, "run", "bad")
     assert done.returncode == 3
