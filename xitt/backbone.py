@@ -78,14 +78,15 @@ def open_folder(path: Path, origin: str) -> Encoder:
     tokenizer = [path / f for f in _TOKENIZER_FILES if (path / f).is_file()]
     if not any((path / f).is_file() for f in _VOCABULARIES):
         raise DataError(f"backbone: {path} has no tokenizer ({' or '.join(_VOCABULARIES)})")
-    _check_weights(path, weights)
+    _check_weights(path)
     return Encoder(path, checksum(*weights), checksum(*tokenizer), origin, checksum(path / "config.json"))
 
 
-def _check_weights(path: Path, weights: list[Path]) -> None:
+def _check_weights(path: Path) -> None:
     """All shards are there and whole, and the layers are those of the config: a library would fill gaps with random numbers."""
     from safetensors import SafetensorError, safe_open
 
+    weights = sorted(path.glob("*.safetensors"))
     index = path / "model.safetensors.index.json"
     if index.is_file():
         named = set(json.loads(index.read_text())["weight_map"].values())
@@ -149,10 +150,6 @@ def load_encoder(path: Path):
     ).eval()
 
 
-def _whole(path: Path) -> None:
-    _check_weights(path, sorted(path.glob("*.safetensors")))
-
-
 def new_model(path: Path, auto_class: str, seed: int, **config):
     """A task model in float32: fresh head (from ``seed``), encoder weights from ``path``.
 
@@ -162,7 +159,7 @@ def new_model(path: Path, auto_class: str, seed: int, **config):
     import transformers
 
     quiet()
-    _whole(path)
+    _check_weights(path)
     configuration = transformers.AutoConfig.from_pretrained(str(path), **config)
     configuration.dtype = "float32"
     torch.manual_seed(seed)

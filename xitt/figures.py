@@ -77,7 +77,7 @@ def transfer_map(study: Study, table: pd.DataFrame | None = None) -> Figure:
         change,
         annot=label,
         fmt="",
-        cmap="RdBu_r" if False else "PuOr_r",
+        cmap="PuOr_r",
         center=0,
         vmin=-limit,
         vmax=limit,

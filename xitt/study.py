@@ -32,8 +32,6 @@ from pydantic import (
 from . import recipes, tasks
 from .errors import DataError, ParameterError, nearest, unknown
 
-Share = PositiveFloat
-
 
 class Model(BaseModel):
     """Frozen, and strict about keys."""

@@ -130,9 +130,6 @@ ADJECTIVE_SUITS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(STATES, ("person", "animal")),
 }
 
-#: how a place is related to what is there, by default
-ON_PLACES = frozenset(_words("street market mountain beach island field farm bridge square"))  # "at"-like, still `in`
-
 
 @dataclass(frozen=True)
 class Verb:
@@ -235,8 +232,6 @@ VERBS: dict[str, Verb] = {
 }
 #: X verb Y to Z  <->  Z converse Y from X
 CONVERSE = {"give": "receive", "receive": "give", "sell": "buy_from", "buy_from": "sell"}
-#: verb -> a more general verb it implies (with the same participants)
-IMPLIES = {"love": "see", "feed": "see", "greet": "see", "visit": "see", "hunt": "chase"}
 #: X relation Y  <->  Y inverse X
 INVERSE_RELATION = {
     "in_front_of": "behind",
@@ -273,18 +268,6 @@ TYPICAL_PLACE: dict[str, tuple[str, ...]] = {
     "paint": ("museum",),
     "count": ("bank",),
     "hide": ("cellar", "cave"),
-}
-TYPICAL_OWNER: dict[str, str] = {  # who usually uses or carries it
-    "hammer": "carpenter",
-    "saw": "carpenter",
-    "guitar": "musician",
-    "violin": "musician",
-    "pen": "writer",
-    "bus": "driver",
-    "boat": "fisherman",
-    "bread": "baker",
-    "pot": "cook",
-    "axe": "hunter",
 }
 TYPICAL_WORK: dict[str, tuple[str, str | None]] = {  # role -> what they usually do
     "teacher": ("read", "book"),
