@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 
 from tests.test_pocket import bag, fit, guess_spans, softmax
+from xitt import pools
 from xitt.kinds import kind
 from xitt.kinds.base import words_of
 from xitt.metrics import METRICS
 from xitt.pocket import adversarial, hub, nli, stories, supertags, world
 from xitt.pocket.languages import LANGUAGES, grammar
 from xitt.pocket.meaning import NP, Clause, Sentence
+from xitt.study import Data
+from xitt.tasks import TASKS
 
 ANSWERS = {"text": [str], "answer_start": [int]}
 SQUAD = {"id": str, "title": str, "context": str, "question": str, "answers": ANSWERS}
@@ -110,7 +113,7 @@ def test_schema(task):
     assert hub.languages(task) == (("en",) if task in hub.ENGLISH_ONLY else MLQA if task == "mlqa" else LANGUAGES)
     for language in hub.languages(task):
         found, total = hub.rows(task, "test", language, 24)
-        assert (len(found), total) == (24, hub.SIZES["test"])
+        assert (len(found), total) == (24, 400 if task == "lareqa" else hub.SIZES["test"])
         assert all(conforms(row, SCHEMAS[task]) for row in found)
         assert json.loads(json.dumps(found)) == found
         assert hub.rows(task, "test", language, 9)[0] == found[:9]
@@ -264,16 +267,19 @@ def test_scenes_have_no_names_of_people():
 
 # --- paraphrase -------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("task", ["qqp", "pawsx"])
-def test_pairs_share_their_words(task):
-    """A sentence stands beside its restatement and beside the same words that say something else."""
-    alike = Counter()
+def test_pairs_share_as_many_words(task):
+    """A sentence stands beside its restatement and beside a sentence that has as many of its words and says something else."""
+    more = []
     for a, b in blocks(task, "test", 2):
         assert a["second"] == b["second"] or a["first"] == b["first"]
         assert {a["label"], b["label"]} == {"0", "1"}
-        changed = ("first", "second")[a["first"] == b["first"]]
-        alike[words_of(a[changed]) == words_of(b[changed])] += 1
-    print(f"\n{task}: same words in both pairs {100 * alike[True] / alike.total():.0f} %")
-    assert alike[True] > (0.9 if task == "pawsx" else 0.6) * alike.total()
+        same, other = sorted((a, b), key=lambda e: e["label"], reverse=True)
+        shared = [len(words_of(e["first"]) & words_of(e["second"])) for e in (same, other)]
+        more.append(shared[0] - shared[1])
+    equal = np.mean(np.array(more) == 0)
+    print(f"\n{task}: as many words shared in {100 * equal:.0f} %, more in the restatement {np.mean(more):.2f}")
+    assert equal > 0.7
+    assert abs(np.mean(more)) < 0.25
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -310,11 +316,12 @@ def _value(clause: Clause, role: str) -> str | None:
 
 
 def test_unanswerable_is_unanswerable():
-    """No clause fits, although every word of the question but its first is in the text."""
+    """No clause fits, although every word of the question but what it asks with is in the text."""
     for m, row in zip(hub._meanings("squad_v2", "test", 800), rows("squad_v2", "test", 800), strict=True):
-        assert len(matching(m)) == m.answerable
+        assert sum(getattr(c, m.question.ask) is not None for c in matching(m)) == m.answerable
         heads = {_value(c, r) for c in m.clauses for r in (*c.roles(), "time")}
-        assert {_value(m.question.first, r) for r in (*m.question.first.roles(), "time")} <= heads
+        said = {r for r in (*m.question.first.roles(), "time") if m.answerable or r != m.question.ask}
+        assert {_value(m.question.first, r) for r in said} <= heads | {None}
         words = words_of(row["question"]) - words_of(row["context"])
         verb = grammar("en").lexicon[m.question.first.verb]["base"]
         assert words <= {"when", "where", "with", "whom", "does", "do", verb, *verb.split()}, words
@@ -327,7 +334,9 @@ def test_one_clause_answers(task):
         assert len(matching(m)) == 1
         asked[m.question.ask] += 1
     assert set(asked) == (
-        {"place", "time", "companion"} if task == "mlqa" else {"place", "time", "companion", "subject", "recipient"}
+        {"place", "time", "companion", "subject"}
+        if task == "mlqa"
+        else {"place", "time", "companion", "subject", "recipient"}
     )
     assert min(asked.values()) > 25
 
@@ -505,19 +514,6 @@ def test_every_question_has_an_answer_sentence_in_every_language():
     assert set(found.values()) == {len(LANGUAGES)}
 
 
-def test_sentences_of_a_text_fit_its_question_alike():
-    """Shared words lead to the text, not to the sentence."""
-    right = []
-    for row in rows("lareqa", "test", 600):
-        asked, start = words_of(row["qas"]["question"][0]), row["qas"]["answer_start"][0]
-        shared = [len(asked & words_of(row["context"][a:b])) for a, b in row["sentence_breaks"]]
-        holds = [a <= start < b for a, b in row["sentence_breaks"]]
-        best = [h for n, h in zip(shared, holds, strict=True) if n == max(shared)]
-        right.append(sum(best) / len(best))
-    print(f"\nlareqa: sentence by shared words {100 * np.mean(right):.1f}")
-    assert abs(np.mean(right) - 0.5) < 0.1
-
-
 def test_mentions_are_at_their_offsets():
     pool = {e["entity_id"]: e for e in hub.rows("mewslix", "pool", "all", None)[0]}
     assert len(pool) == hub.SIZES["dev"] + hub.SIZES["test"]
@@ -535,22 +531,17 @@ def test_mentions_are_at_their_offsets():
             assert mention["entity_id"] in pool
 
 
-def test_entities_by_shared_words():
-    """In one language: four entities share as many words with a text, whichever is meant; the name alone leaves many."""
-    from xitt.pocket import rows as make
-
-    meanings = hub._meanings("mewslix", "test", 1000)
-    known = [words_of(make.entity(m.entity, "en")["description"]) for m in meanings]
-    right, by_name = [], []
-    for i, m in enumerate(meanings):
-        words = words_of(grammar("en").sentence(m.text).text)
-        shared = np.array([len(words & k) for k in known])
-        best = shared == shared.max()
-        right.append(best[i] / best.sum())
-        by_name.append(1 / sum(x.entity.name == m.entity.name for x in meanings))
-    print(f"\nmewslix: entity by shared words {100 * np.mean(right):.1f}, by name {100 * np.mean(by_name):.1f}")
-    assert np.mean(right) < 0.25 + 0.1
-    assert np.mean(by_name) < 0.1
+@pytest.mark.parametrize("task", ["lareqa", "mewslix"])
+def test_candidates_by_shared_words(task):
+    """Shared words lead to candidates in the query's own language and hardly beyond: an eighth of the right ones."""
+    source, row = Data(source="pocket"), TASKS[task]
+    pool = pools.candidates(source, row, LANGUAGES).rows
+    for language in ("en", "ru", "zh"):
+        queries = pools.read(source, row, "test", language, 250, LANGUAGES).rows
+        frames = kind("dual").baselines([], queries, (), pool)
+        by = {n: METRICS["dual", "map@20"].score(f) for n, f in frames.items()}
+        print(f"\n{task} {language}: {by}")
+        assert by["overlap"] < 100 / len(LANGUAGES) + 3
 
 
 # --- no shortcuts -----------------------------------------------------------------------------------------------------
@@ -589,8 +580,7 @@ def test_pairs_from_one_text_or_by_overlap(task):
 def test_paraphrases_by_overlap(language):
     found = chance("classify", examples("pawsx", "train", 2400), examples("pawsx", "test", 1000, language), ("0", "1"))
     print(f"\npawsx {language}: {found}")
-    # English holds the 10 points of DESIGN; elsewhere case endings tell who changed roles
-    assert found["overlap"] < (60 if language == "en" else 65)
+    assert found["overlap"] < 60
 
 
 @pytest.mark.parametrize("task", ["cosmosqa", "siqa", "copa"])
@@ -632,8 +622,7 @@ def test_answers_by_word_overlap(task):
         test = [e for e in examples(task, "test", 1000, language) if e["answers"]]
         found = chance("span", train, test)
         print(f"\n{task} {language}: {found}")
-        # English holds the 10 points of DESIGN; elsewhere the verb form of easy texts gives more away, as in xquad
-        assert found["overlap"] < max(found["uniform"], found["first_span"]) + (10 if language == "en" else 22)
+        assert found["overlap"] < max(found["uniform"], found["first_span"]) + 10
 
 
 def test_whether_there_is_an_answer():

@@ -165,7 +165,7 @@ def backbone_spec(study: Study) -> Spec:
     if study.params.engine.precision != "float32":
         inputs["precision"] = study.params.engine.precision
     if recipe.text == "pocket":
-        from .pocket.hub import VERSION
+        from .pocket.text import VERSION
 
         inputs["text"] = {"pocket": VERSION}
     else:

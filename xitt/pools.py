@@ -34,7 +34,7 @@ def read(data: Data, row: Task, split: str, language: str, limit: int | None, la
     if row.source.layout == "mewslix":
         raw = _pairs(data, row, split, limit) if split != "test" else _mentions(data, row, split, language)
     elif split != "test":
-        raw = _squad_pairs(data, split, limit)
+        raw = _squad_pairs(data, row if data.source == "pocket" else TASKS["squad_v1"], split, limit)
     else:
         raw = _questions(data, row, language, languages)
     return Raw(raw.rows[:limit], raw.total, raw.where, raw.commit)
@@ -138,10 +138,10 @@ def _right(data_json: str, task: str, languages: tuple[str, ...]) -> tuple[dict[
     return tuple(_answers(data, TASKS[task], x) for x in languages)
 
 
-def _squad_pairs(data: Data, split: str, limit: int | None) -> Raw:
-    """Questions of SQuAD v1.1, the sentence that their first answer begins in, and its paragraph."""
+def _squad_pairs(data: Data, source: Task, split: str, limit: int | None) -> Raw:
+    """Questions of SQuAD v1.1 (or of the pocket's own texts), the sentence that their first answer begins in, and its paragraph."""
     squad = TASKS["squad_v1"]
-    raw = readers.read(data, squad, split, "en", limit)
+    raw = readers.read(data, source, split, "en", limit)
     rows = []
     for number, line in enumerate(raw.rows):
         e = checks.normalise(squad, line, number, raw.where)

@@ -1,7 +1,8 @@
 """Entity linking: people who share names, texts that mention them, and what is known of them.
 
-Entities come in fours: two names, each with two things. A text says what both of two people do with a thing each, so that all four
-entities fit its words alike; which of them is meant follows from the mention that is marked and from who does what.
+Entities come in fours: two names, each with two things. A text says what somebody is and does with a thing of theirs; or what both of
+two people do with a thing each, so that all four entities fit its words alike and which of them is meant follows from the mention
+that is marked and from who does what.
 """
 
 from __future__ import annotations
@@ -81,6 +82,10 @@ class Mention:
     slot: str = field(compare=False)
 
 
+#: share of texts about one person
+_ALONE = 0.7
+
+
 def mentions(s: Sampler) -> tuple[Mention, ...]:
     """Four entities, each mentioned in a text of its own."""
     names, things = s.rng.sample(s.people, 2), _things(s)
@@ -89,6 +94,10 @@ def mentions(s: Sampler) -> tuple[Mention, ...]:
     for (name, thing), entity in known.items():
         (other_name,) = set(names) - {name}
         (other_thing,) = set(things) - {thing}
+        if s.chance(_ALONE):
+            who = Clause("be_noun", NP(name), noun=entity.profession)
+            found.append(Mention(entity, Sentence(who, "and", _handles(s, entity)), "subject"))
+            continue
         clauses = [_handles(s, entity), _handles(s, known[other_name, other_thing])]
         first = s.chance(0.5)
         text = Sentence(

@@ -21,6 +21,8 @@ from .sample import Sampler
 #: raised when any sentence or data set changes
 VERSION = 2
 SIZES = {"train": 12000, "dev": 600, "test": 1000}
+#: texts of a task whose candidates are searched in every language at once, two in each text
+_SIZES = {("lareqa", "test"): 400}
 ENGLISH_ONLY = (
     "mnli", "snli", "anli_r1", "anli_r2", "anli_r3", "qqp", "squad_v1", "squad_v2", "hellaswag", "commonsenseqa", "cosmosqa",
     "siqa", "copa", "ccg",
@@ -60,7 +62,8 @@ def rows(task: str, split: str, language: str, limit: int | None) -> tuple[list[
     """The first rows of a data set, and how many it has.
 
     The split ``pool`` of ``mewslix``, in language ``all``, is what its tests search, always whole: the entities of dev and test,
-    each described in one language. (``lareqa`` is searched in its own test texts, of every language.)
+    each described in one language. (``lareqa`` is searched in its own test texts, of every language; its training texts have the form
+    of ``squad_v1``.)
 
     Raises
     ------
@@ -73,7 +76,7 @@ def rows(task: str, split: str, language: str, limit: int | None) -> tuple[list[
     parts = language.split("-") if task in PAIRED else [language]
     if task not in _MAKERS or not set(parts) <= set(languages(task)) or split not in SIZES:
         raise ValueError(f"the pocket has no {task} in {language!r}" + ("" if split in SIZES else f" for {split!r}"))
-    size = SIZES[split]
+    size = _SIZES.get((task, split), SIZES[split])
     count = min(size, limit or size)
     meanings = _meanings(_SAME.get(task, task), split, count)
     maker = _TEST_MAKERS[task] if split == "test" and task in _TEST_MAKERS else _MAKERS[task]
@@ -131,11 +134,12 @@ def _tagging(s: Sampler) -> Sentence:
 
 
 _SAME = {
-    "xnli": "mnli", "xquad": "squad_v1", "xquad_r": "squad_v1", "lareqa": "squad_v1", "xcopa": "copa",
+    "xnli": "mnli", "xquad": "squad_v1", "xquad_r": "squad_v1", "xcopa": "copa",
 }  # fmt: skip
 #: one meaning at a time
 _DRAW: dict[str, Callable[[Sampler], object]] = {
     "squad_v1": qa.examination,
+    "lareqa": qa.passage,
     "mlqa": inquiry.longer,
     "tydiqa": inquiry.inquiry,
     "hellaswag": qa.completion,
@@ -152,7 +156,7 @@ _BLOCKS: dict[str, Callable[[Sampler], tuple]] = {
     "qqp": paraphrase.questions,
     "pawsx": paraphrase.sentences,
     "squad_v2": inquiry.doubtful,
-    "cosmosqa": partial(stories.story, count=4, sources=("alone", "alone", "thing"), fillers=2),
+    "cosmosqa": partial(stories.story, count=4, sources=("alone", "alone", "thing"), fillers=1, lured=0.2),
     "siqa": partial(stories.story, count=3, sources=("social", "social", "alone"), fillers=0),
     "copa": stories.choice,
     "mewslix": entities.mentions,
@@ -163,10 +167,10 @@ _MAKERS = {
     "bucc2018": make.bucc, "snli": make.snli, **{f"anli_{r}": make.anli for r in adversarial.ROUNDS}, "qqp": make.qqp,
     "pawsx": make.pawsx, "squad_v2": make.squad, "mlqa": make.squad, "tydiqa": make.tydiqa, "ccg": make.ccg,
     "cosmosqa": make.cosmosqa, "siqa": make.siqa, "copa": make.copa, "xcopa": make.xcopa, "xquad_r": make.xquad_r,
-    "lareqa": make.lareqa, "mewslix": make.pairs_of_entities,
+    "lareqa": make.squad, "mewslix": make.pairs_of_entities,
 }  # fmt: skip
 #: where the test file has another form than the training file
-_TEST_MAKERS = {"mewslix": make.articles}
+_TEST_MAKERS = {"mewslix": make.articles, "lareqa": make.lareqa}
 
 
 def _entities() -> list[dict]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from . import world
 from .meaning import Clause, Sentence
-from .qa import _different, _heads, reading
+from .qa import _different, _heads, examination, reading
 from .sample import GIVING, INTRANSITIVE, TRANSITIVE, Sampler, repeats
 
 
@@ -43,14 +43,18 @@ class Inquiry:
 # --- with and without answer ------------------------------------------------------------------------------------
 #: how often what an unanswerable question adds stands in the sentence that it resembles
 _NEAR = 0.85
+#: share of texts that are silent on what the unanswerable question asks for
+_SILENT = 0.6
 
 
 def doubtful(s: Sampler) -> tuple[Inquiry, Inquiry]:
-    """One text with a question that it answers, and one that it does not, in the same form.
+    """One text with a question that it answers, and one that it does not.
 
-    Both questions repeat three of a clause's four roles. In the second, one of them is of another clause: its words
-    are all in the text, mostly in one sentence, but never in one clause.
+    Either the text says nothing of the kind (it has no times, say, and the question is when), with the same clues in both questions; or both questions repeat three of a clause's four roles, and in the second one of them is of another clause: its words are all in
+    the text, mostly in one sentence, but never in one clause.
     """
+    if s.chance(_SILENT):
+        return _silent(s)
     text = reading(s)
     clause = text.asked.but(time_first=False)
     (added,) = {*clause.roles(), "time"} - {*text.clues, text.ask}
@@ -64,10 +68,25 @@ def doubtful(s: Sampler) -> tuple[Inquiry, Inquiry]:
     )
 
 
+def _silent(s: Sampler) -> tuple[Inquiry, Inquiry]:
+    """A text that tells two of place, time and companion, with a question for one of them and one for the third."""
+    untold, *told = s.rng.sample(("place", "time", "companion"), 3)
+    sentences, clauses = _text(s, Frame(("subject", "object"), tuple(told), tuple(told), _on(TRANSITIVE, 6)))
+    at = s.rng.randrange(4)
+    bare = clauses[at].but(place=None, relation=None, time=None, companion=None)
+    ask = s.pick(told)
+    answered = bare.but(**{r: getattr(clauses[at], r) for r in (ask, *(["relation"] if ask == "place" else []))})
+    made_up = {"time": s.time(), "companion": s.agent(("person",)), "place": s.place()}[untold]
+    open_ = bare.but(**{untold: made_up, **({"relation": "in"} if untold == "place" else {})})
+    return tuple(
+        Inquiry(sentences, at // 2, at % 2, Sentence(c, ask=r), r == ask) for c, r in ((answered, ask), (open_, untold))
+    )
+
+
 # --- longer texts ---------------------------------------------------------------------------------------------------
 def longer(s: Sampler) -> Inquiry:
-    """A text as in :func:`~xitt.pocket.qa.reading` with a sentence about somebody else before, within or behind it."""
-    text = reading(s)
+    """A text as in :func:`~xitt.pocket.qa.examination` with a sentence about somebody else before, within or behind it."""
+    text = examination(s)
     taken = {h for sentence in text.sentences for c in sentence.clauses for h in _said(c)}
     while True:
         clause = s.clause(negated=0.3).but(time_first=False)
@@ -94,15 +113,15 @@ class Frame:
     crossed : tuple of str
         Two roles (or ``verb``) with two values each, in all four combinations: the question's clues.
     free : tuple of str
-        Two roles with four values each; one of them is asked.
-    needs : tuple of str
-        Roles a question says even if they are free: its verb is not used without them.
+        Two roles with four values each, which a question does not say.
+    asked : tuple of str
+        Those of them that are asked: a question has a subject, and one about giving says to whom.
     verbs : tuple of str
     """
 
     crossed: tuple[str, str]
     free: tuple[str, str]
-    needs: tuple[str, ...]
+    asked: tuple[str, ...]
     verbs: tuple[str, ...]
 
 
@@ -112,28 +131,34 @@ def _on(verbs, least: int) -> tuple[str, ...]:
 
 
 _FRAMES = (
-    Frame(("subject", "verb"), ("place", "time"), ("place",), ("go", "come", "walk", "travel")),
-    Frame(("subject", "verb"), ("place", "companion"), (), _on(INTRANSITIVE, 0)),
+    Frame(("subject", "verb"), ("place", "time"), ("place", "time"), ("go", "come", "walk", "travel")),
+    Frame(("subject", "verb"), ("place", "companion"), ("place", "companion"), _on(INTRANSITIVE, 0)),
     Frame(("object", "place"), ("subject", "time"), ("subject",), _on(TRANSITIVE, 6)),
     Frame(("subject", "object"), ("recipient", "time"), ("recipient",), _on(GIVING, 6)),
 )
+#: frames with two questions are drawn more often than those with one: the text alone leaves more open there
+_SHARES = (2, 6, 0.6, 0.6)
 
 
 def inquiry(s: Sampler) -> Inquiry:
     """A short text of two sentences with two clauses each: who, to whom, where to, where and with whom."""
-    while True:
-        frame = s.pick(_FRAMES)
-        clauses = _crossed(s, frame)
-        heads = [h for np in {np for c in clauses for np in c.roles().values()} for h in _heads(np)]
-        if len(heads) == len(set(heads)) and not any(repeats(c) for c in clauses):
-            break
-    sentences = tuple(Sentence(a, s.pick(("and", "but")), b) for a, b in (clauses[:2], clauses[2:]))
-    index, part, ask = s.rng.randrange(2), s.rng.randrange(2), s.pick(frame.free)
+    (frame,) = s.rng.choices(_FRAMES, _SHARES)
+    sentences, _ = _text(s, frame)
+    index, part, ask = s.rng.randrange(2), s.rng.randrange(2), s.pick(frame.asked)
     clause = sentences[index].clauses[part]
-    dropped = {r: None for r in frame.free if r not in (ask, *frame.needs)}
+    dropped = {r: None for r in frame.free if r != ask}
     if "place" in dropped:
         dropped["relation"] = None
     return Inquiry(sentences, index, part, Sentence(clause.but(**dropped), ask=ask))
+
+
+def _text(s: Sampler, frame: Frame) -> tuple[tuple[Sentence, ...], list[Clause]]:
+    """Two sentences of two clauses each, in which nobody and nothing stands twice but for what is crossed."""
+    while True:
+        clauses = _crossed(s, frame)
+        heads = [h for _, np in {(r, np) for c in clauses for r, np in c.roles().items()} for h in _heads(np)]
+        if len(heads) == len(set(heads)) and not any(repeats(c) for c in clauses):
+            return tuple(Sentence(a, s.pick(("and", "but")), b) for a, b in (clauses[:2], clauses[2:])), clauses
 
 
 def _crossed(s: Sampler, frame: Frame) -> list[Clause]:

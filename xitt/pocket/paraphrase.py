@@ -1,7 +1,8 @@
-"""Pairs of sentences, and of questions, that say the same or only use the same words.
+"""Pairs of sentences, and of questions, that say the same or only look as if they did.
 
-Every sentence stands once beside a restatement and once beside the same words with roles exchanged, so neither a sentence
-alone nor the words that a pair shares tell the label.
+Every sentence stands once beside a restatement and once beside a sentence that shares as many words with it: the same words with
+roles exchanged, or a word that restates in the place of the one that would. So neither a sentence alone nor the number of words
+that a pair shares tells the label.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from . import world
 from .meaning import NP, Clause, Sentence
-from .sample import INTRANSITIVE, TRANSITIVE, Sampler, repeats
+from .sample import INTRANSITIVE, RECEIVING, TRANSITIVE, Sampler, repeats
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Pair:
     label: int
 
 
-#: a clause, a restatement, and another meaning in the words of the restatement
+#: a clause, a restatement, and another meaning with as many of its words
 Three = tuple[Clause, Clause, Clause]
 
 
@@ -51,6 +52,55 @@ def _position(s: Sampler) -> Three:
     base = base.but(subject=NP(base.subject.head))
     other = base.but(relation=world.INVERSE_RELATION[base.relation])
     return base, _exchange(other, "subject", "place"), other
+
+
+def _trade(s: Sampler) -> Three:
+    """A gives B a ball: B receives a ball from A, does not buy it."""
+    base, _, _ = _converse(s)
+    same = _exchange(base.but(verb=world.CONVERSE[base.verb]), "subject", "recipient")
+    wrong = s.pick([v for v in world.CONVERSE if _taking(v) == _taking(same.verb) and v != same.verb])
+    return base, same, same.but(verb=wrong)
+
+
+def _taking(verb: str) -> bool:
+    return verb in RECEIVING
+
+
+def _measure(s: Sampler) -> Three:
+    """A is taller than B: B is shorter than A, which says nothing of who is richer."""
+    base, _, other = _opposite(s)
+    same = _exchange(other, "subject", "standard")
+    fits = [a for a in world.ANTONYMS if _suits(a, base.subject.head) and _suits(a, base.standard.head)]
+    return base, same, same.but(adjective=s.pick([a for a in fits if a not in (base.adjective, same.adjective)]))
+
+
+def _denied(s: Sampler) -> Three:
+    """The box is not open: it is closed, which says nothing of how clean it is."""
+    while True:
+        head = (
+            s.person_name().head if s.chance(0.3) else s.of_kinds((*world.THINGS, *world.ANIMALS, "building", "person"))
+        )
+        fits = [a for a in _EITHER_OR if _suits(a, head)]
+        if len(fits) > 2:
+            break
+    adjective = s.pick(fits)
+    opposite = world.ANTONYMS[adjective]
+    wrong = s.pick([a for a in fits if a not in (adjective, opposite)])
+    subject = NP(head, plural=":" not in head and s.chance(0.4))
+    if s.chance(0.5):
+        base, rest = Clause("be_adj", subject, adjective=adjective, negated=True), False
+    else:
+        base, rest = Clause("be_adj", subject, adjective=adjective), True
+    return base, base.but(adjective=opposite, negated=rest), base.but(adjective=wrong, negated=rest)
+
+
+def _suits(adjective: str, head: str) -> bool:
+    suits = world.ADJECTIVE_SUITS[adjective]
+    return "person" in suits if head.startswith("per:") else any(head in (k, *world.members((k,))) for k in suits)
+
+
+#: adjectives one of which holds where its opposite does not
+_EITHER_OR = ("open", "closed", "wet", "dry", "clean", "dirty", "healthy", "sick", "loud", "quiet")
 
 
 def _company(s: Sampler) -> Three:
@@ -124,6 +174,10 @@ _ON_PEOPLE, _ON_ANIMALS = _verbs_on("person"), _verbs_on("animal")
 _FRAMES: tuple[Callable[[Sampler], Three], ...] = (
     _converse, _opposite, _position, _company, _together, _earlier, _qualities,
 )  # fmt: skip
+#: frames whose other meaning differs in one word
+_WORDS: tuple[Callable[[Sampler], Three], ...] = (_trade, _trade, _measure, _measure, _denied)
+#: share of pairs in those frames; in the rest roles are exchanged
+_BY_A_WORD = 0.6
 #: frames that can be asked, and the roles that do not take part in the exchange
 _ASKED: tuple[tuple[Callable[[Sampler], Three], tuple[str, ...]], ...] = (
     (_converse, ("object", "time")), (_converse, ("object", "time")), (_position, ()), (_company, ("place", "time")),
@@ -133,8 +187,10 @@ _ASKED: tuple[tuple[Callable[[Sampler], Three], tuple[str, ...]], ...] = (
 
 # --- sentences ----------------------------------------------------------------------------------------------------
 def sentences(s: Sampler) -> tuple[Pair, Pair]:
-    """A sentence beside its restatement, and beside the same words that say something else."""
-    if s.chance(0.5):
+    """A sentence beside its restatement, and beside one as like it that says something else."""
+    if s.chance(_BY_A_WORD):
+        base, same, other = (Sentence(c) for c in _sound(s, s.pick(_WORDS)))
+    elif s.chance(0.5):
         base, same, other = _clauses(s)
     else:
         base, same, other = (Sentence(c) for c in _sound(s, s.pick(_FRAMES)))
@@ -190,10 +246,10 @@ def questions(s: Sampler, easy: float = 0.15) -> tuple[Pair, Pair]:
     Parameters
     ----------
     easy : float
-        Share in which the other question names something else; in the rest it has the words of the restatement.
+        Share in which the other question names something else; in the rest it has as many words of the restatement.
     """
     while True:
-        frame, roles = s.pick(_ASKED)
+        frame, roles = (_trade, ("object", "time")) if s.chance(_BY_A_WORD) else s.pick(_ASKED)
         base, same, other = _sound(s, frame)
         ask = s.pick(("polar", *(r for r in roles if getattr(base, r) is not None)))
         if s.chance(easy):

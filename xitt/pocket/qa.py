@@ -104,6 +104,25 @@ def examination(s: Sampler) -> Reading:
             return found
 
 
+#: roles that are asked of a passage
+_TOLD = ("object", "place", "time")
+
+
+def passage(s: Sampler) -> Reading:
+    """Two sentences about what somebody does, and a question about one of them: texts to be found, not to be puzzled over."""
+    who, verbs = s.agent(("person",)), s.rng.sample(_WITH_OBJECT, 2)
+    objects, places, times = [s.patient(v, (who.head,)) for v in verbs], _different(s.place, 2), _different(s.time, 2)
+    clauses = [
+        Clause("act", who, v, o, relation="in", place=p, time=t)
+        for v, o, p, t in zip(verbs, objects, places, times, strict=True)
+    ]
+    if objects[0].head == objects[1].head or any(repeats(c) for c in clauses):
+        return passage(s)
+    ask = s.pick(_TOLD)
+    clues = ("subject", *(r for r in _TOLD if r != ask))
+    return Reading(tuple(Sentence(c) for c in clauses), s.rng.randrange(2), 0, ask, clues)
+
+
 def _different(draw, count: int) -> list:
     """Values that differ in their concept."""
     found: dict[object, object] = {}

@@ -236,16 +236,18 @@ class Story:
     label: int
 
 
-def story(s: Sampler, count: int, sources: tuple[str, ...], fillers: int) -> tuple[Story, ...]:
+def story(s: Sampler, count: int, sources: tuple[str, ...], fillers: int, lured: float = 0.35) -> tuple[Story, ...]:
     """One set of choices, each right in one story.
 
-    In every story something happens to the person asked for and something else, which leads to another of the choices, to
-    somebody else: who it is matters, not only what happens.
+    In every story something happens to the person asked for, and something else to somebody else. In some (``lured``) that leads to
+    another of the choices: who it is matters then, not only what happens.
 
     Parameters
     ----------
     fillers : int
         Sentences that tell nothing; with none, both events are told in one sentence.
+    lured : float
+        Share of stories in which what happens to somebody else leads to another choice.
     """
     while True:
         known = causes(s, count, sources)
@@ -254,8 +256,9 @@ def story(s: Sampler, count: int, sources: tuple[str, ...], fillers: int) -> tup
         told, asked = ("before", "after") if question == "next" else ("after", "before")
         choices = tuple(getattr(c, asked)(people[0], people[1]) for c in known)
         found = []
+        misleads, aside = s.chance(lured), _beside(s, known)
         for label, cause in enumerate(known):
-            rest = s.pick([c for c in known if c is not cause])
+            rest = s.pick([c for c in known if c is not cause]) if misleads else aside
             events = [getattr(cause, told)(people[0], people[1]), getattr(rest, told)(people[1], people[2])]
             s.rng.shuffle(events)
             context = (Sentence(events[0], s.pick(("and", "but")), events[1]),)
@@ -266,6 +269,14 @@ def story(s: Sampler, count: int, sources: tuple[str, ...], fillers: int) -> tup
         clauses = [*choices, *(c for x in found for sentence in x.context for c in sentence.clauses)]
         if not any(repeats(c) for c in clauses):
             return tuple(found)
+
+
+def _beside(s: Sampler, known: list[Cause]) -> Cause:
+    """A cause that leads to none of some choices."""
+    while True:
+        new = _alone(s)
+        if all(new.verb not in (c.verb, *_usual(c.clue)) and c.verb not in _usual(new.clue) for c in known):
+            return new
 
 
 def _filler(s: Sampler, who: NP) -> Clause:

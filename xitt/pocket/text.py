@@ -1,7 +1,7 @@
 """Raw text of the pocket world, for masked language modelling: what its backbone reads before any task.
 
-Lines are sentences, stories with their usual ending, texts with a question and its answer, and statements with what
-follows from them. Pairs are, as TLM has them (Conneau and Lample 2019, section 3.3), translations; a share of them is a text
+Lines are sentences, stories with their usual ending, texts with a question and its answer, what people do and who they are, and
+statements with what follows from them or says the same. Pairs are, as TLM has them (Conneau and Lample 2019, section 3.3), translations; a share of them is a text
 that goes on in another language.
 """
 
@@ -11,11 +11,14 @@ from random import Random
 
 import numpy as np
 
-from . import nli, qa
-from .hub import VERSION, _join
+from . import entities, inquiry, nli, paraphrase, qa, stories
+from .hub import _join
 from .languages import grammar
-from .meaning import Sentence
-from .sample import Sampler
+from .meaning import NP, Sentence
+from .sample import Sampler, repeats
+
+#: raised when any line changes
+VERSION = 3
 
 
 def _text(sentences: list[Sentence], language: str) -> str:
@@ -62,8 +65,41 @@ def _restated(s: Sampler) -> list[Sentence]:
     return [premises["entailment"], hypothesis]
 
 
-_DOCUMENTS = (_sentence, _two, _question_and_answer, _text_and_question, _story, _habit, _restated)
-_WEIGHTS = (4, 1, 1, 3, 1.5, 1, 2)
+def _paraphrased(s: Sampler) -> list[Sentence]:
+    """Something, said twice."""
+    pair = next(p for p in paraphrase.sentences(s) if p.label)
+    return [pair.first, pair.second]
+
+
+def _caused(s: Sampler) -> list[Sentence]:
+    """What happens to somebody, and what follows."""
+    who, other = (NP(n) for n in s.rng.sample(s.people, 2))
+    (cause,) = stories.causes(s, 1, ("alone", "social"))
+    found = [cause.before(who, other), cause.after(who, other)]
+    return _caused(s) if any(repeats(c) for c in found) else [Sentence(c) for c in found]
+
+
+def _passage(s: Sampler) -> list[Sentence]:
+    text = qa.passage(s)
+    return [*text.sentences, text.question, Sentence(text.asked)]
+
+
+def _inquired(s: Sampler) -> list[Sentence]:
+    text = inquiry.inquiry(s)
+    return [*text.sentences, text.question, Sentence(text.question.first)]
+
+
+def _known(s: Sampler) -> list[Sentence]:
+    """What somebody does, and who that is."""
+    mention = entities.mentions(s)[0]
+    return [mention.text, *mention.entity.description]
+
+
+_DOCUMENTS = (
+    _sentence, _two, _question_and_answer, _text_and_question, _story, _habit, _restated, _paraphrased, _caused, _passage,
+    _inquired, _known,
+)  # fmt: skip
+_WEIGHTS = (4, 1, 1, 3, 1.5, 1, 2, 1.5, 1.5, 1, 1, 0.7)
 
 
 def lines(languages: tuple[str, ...], count: int, seed: int) -> dict[str, list[dict]]:
@@ -106,11 +142,20 @@ def _answered(s: Sampler) -> tuple[list[Sentence], list[Sentence]]:
 
 def _followed(s: Sampler) -> tuple[list[Sentence], list[Sentence]]:
     """A statement | what follows from it."""
-    statement, hypothesis = _restated(s)
+    statement, hypothesis = s.pick((_restated, _paraphrased, _caused))(s)
     return [statement], [hypothesis]
 
 
-_CONTINUED = (_answered, _followed)
+def _found(s: Sampler) -> tuple[list[Sentence], list[Sentence]]:
+    """A question | the text that answers it, and its answer; or what somebody does | who that is."""
+    if s.chance(0.3):
+        text, *known = _known(s)
+        return [text], known
+    *text, question, answer = _passage(s)
+    return [question], [*text, answer]
+
+
+_CONTINUED = (_answered, _followed, _followed, _found)
 
 
 def seed_vectors(languages: tuple[str, ...], tokenizer, width: int, noise: float, seed: int) -> np.ndarray:
