@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import metrics
+from . import metrics, packing
 from .batching import Features, Ragged, stream
 from .data import Split
 from .kinds import Kind
@@ -25,10 +25,10 @@ def run_model(model, kind: Kind, features: Features, device, pad: int, what: str
     outputs: list = [None] * features.units
     batches = stream(features.unit_lengths, features.group, device.eval_batch_tokens)
     progress = Progress(what, len(batches)) if what else None
-    lengths = features.ids.lengths
+    lengths, packed = features.ids.lengths, packing.wanted(model, device.attention)
     with torch.inference_mode():
         for number, units in enumerate(batches, 1):
-            batch = to_device(kind.batch(features, units, pad), device)
+            batch = to_device(kind.batch(features, units, pad, packed=packed), device)
             with device.autocast():
                 logits = kind.forward(model, batch)
             for unit, output in zip(units, kind.outputs(logits, batch, features, units), strict=True):
@@ -48,8 +48,14 @@ def predict(
     device,
     what: str = "",
     pool: Split | None = None,
+    encode=None,
 ) -> dict:
     """Predictions frame per language of some splits, from one stream; ``pool`` are the candidates of a kind that ranks.
+
+    Parameters
+    ----------
+    encode : callable, optional
+        (kind, split, tokenizer, length, labels) → features, in place of the kind's own (``xitt.encoded``).
 
     Returns
     -------
@@ -57,7 +63,10 @@ def predict(
         Language → ``id, gold, prediction`` and the kind's own columns, one row per example.
     """
     read = [*splits, *([pool] if pool else [])]
-    encoded = [kind.encode(s.examples, tokenizer, length, labels) for s in read]
+    if encode is None:
+        encoded = [kind.encode(s.examples, tokenizer, length, labels) for s in read]
+    else:
+        encoded = [encode(kind, s, tokenizer, length, labels) for s in read]
     together = _concatenate(encoded)
     outputs = run_model(model, kind, together, device, tokenizer.pad_token_id, what)
     parts, start = [], 0

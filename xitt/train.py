@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import batching
+from . import batching, packing
 from .batching import Features
 from .kinds import Kind
 from .mixture import Alone, Mixture, Part
@@ -66,6 +66,7 @@ class Device:
     micro_batch_tokens: int
     eval_batch_tokens: int
     checkpoint_seconds: float
+    attention: str = "auto"
 
     def autocast(self):
         """bfloat16 with float32 master weights, or nothing."""
@@ -186,9 +187,9 @@ def _step(model, kind, features, units, lengths, device, pad, draw) -> tuple[tor
     if kind.contrasts:
         total, count = kind.step(model, features, units, device, pad)
         return _scaled(model, features, units, [total], count)
-    losses, count = [], 0
-    for part in batching.micro_batches(lengths[units], features.group, device.micro_batch_tokens, device.overhead):
-        batch = to_device(kind.batch(features, units[part], pad, draw), device)
+    losses, count, packed = [], 0, packing.wanted(model, device.attention)
+    for part in _parts(features, units, lengths, device, packed):
+        batch = to_device(kind.batch(features, units[part], pad, draw, packed), device)
         with device.autocast():
             logits = kind.forward(model, batch)
         total, labels = kind.loss(logits, batch["target"])
@@ -206,8 +207,20 @@ def _scaled(model, features, units, losses: list, count) -> tuple[torch.Tensor, 
     return torch.stack(losses).sum() * scale, int(features.ids.lengths[features.rows(units)].sum())
 
 
-def to_device(batch: dict, device: Device) -> dict[str, torch.Tensor]:
-    return {k: torch.from_numpy(v).to(device.name, non_blocking=True) for k, v in batch.items()}
+def _parts(features: Features, units, lengths, device: Device, packed: bool) -> list[np.ndarray]:
+    """Micro-batches of one step."""
+    if not packed:
+        return batching.micro_batches(lengths[units], features.group, device.micro_batch_tokens, device.overhead)
+    tokens = features.ids.lengths[features.rows(units)].reshape(len(units), -1).sum(axis=1)
+    return batching.micro_batches(tokens, 1, device.micro_batch_tokens, None)
+
+
+def to_device(batch: dict, device: Device) -> dict:
+    """Arrays as tensors of the device; what is no array stays."""
+    return {
+        k: torch.from_numpy(v).to(device.name, non_blocking=True) if isinstance(v, np.ndarray) else v
+        for k, v in batch.items()
+    }
 
 
 def _groups(model, decay: float) -> list[dict]:
