@@ -17,12 +17,12 @@ from pathlib import Path
 import torch
 
 from . import backbone as encoders
-from . import data, mixture, phases, recipes, train
+from . import data, encoded, mixture, phases, recipes, train
 from .batching import EpochOrder, torch_seed
 from .errors import DataError
 from .kinds import kind
 from .store import Spec, checksum, provenance, write_json
-from .study import Study
+from .study import Study, fingerprint
 from .train import Hyper
 
 _ENCODER, _HEAD = (f"model-0000{i}-of-00002.safetensors" for i in (1, 2))
@@ -78,8 +78,6 @@ def spec(study: Study, recipe: str, seed: int, encoder) -> Spec:
         "versions": {"train": train.VERSION, "mixture": mixture.VERSION},
     }  # fmt: skip
     if parsed.mlm:
-        from .study import fingerprint
-
         text = fingerprint(_lines(study, recipe))
         inputs["mlm"] = {"share": parsed.mlm, "text": text, "version": kind("mlm").version, **_mlm_recipe(study)}
     return Spec("intermediate", f"01.{parsed.file_name}.s{seed}", inputs)
@@ -182,10 +180,9 @@ def _part(study: Study, task: str, tokenizer, encoder, seed: int) -> mixture.Par
     """One task, with the head and the order of examples that it would have alone."""
     row, h = study.tasks[task], phases.hyper(study, task)
     k = kind(row.kind)
-    features = k.encode(data.load(study, task, "train").examples, tokenizer, h.length, data.labels(study, task))
-    model = encoders.new_model(
-        encoder.path, k.auto_class, torch_seed(seed, "init"), **k.labels(data.labels(study, task))
-    )
+    labels = data.labels(study, task)
+    features = encoded.features(study, k, data.load(study, task, "train"), tokenizer, h.length, labels)
+    model = encoders.new_model(encoder.path, k.auto_class, torch_seed(seed, "init"), **k.labels(labels))
     k.head(model)
     order = EpochOrder(features.units, h.batch, h.steps(features.units), seed)
     return mixture.Part(task, model, k, features, order)
@@ -208,7 +205,8 @@ def _mlm_part(study: Study, recipe: str, tokenizer, encoder, seed: int) -> mixtu
             keys |= set(tensors.keys())
     if not any(key.startswith("lm_head.") for key in keys):
         raise DataError(f"recipe {recipe}: the backbone has no MLM head (lm_head) to go on with: {encoder.path}")
-    features = k.encode(_lines(study, recipe), tokenizer, h["length"])
+    lines = _lines(study, recipe)
+    features = encoded.of(study, k, lines, {"lines": fingerprint(lines)}, tokenizer, h["length"])
     model = encoders.load_model(encoder.path, k.auto_class)
     order = EpochOrder(features.units, h["batch"], 0, seed)
     return mixture.Part("mlm", model, k, features, order)

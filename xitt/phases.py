@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from . import data, own, recipes, tasks
+from . import data, encoded, own, recipes, tasks
 from .errors import DataError
 from .kinds import kind
 from .metrics import METRICS, null_threshold, task_score
@@ -366,7 +366,7 @@ def _fit(
     what = task if spec.phase == "intermediate" else f"{recipe} > {task}"
     training = data.load(study, task, "train")
     labels = data.labels(study, task)
-    features = k.encode(training.examples, tokenizer, h.length, labels)
+    features = encoded.features(study, k, training, tokenizer, h.length, labels)
     if before:
         model = encoders.load_model(encoder.path, k.auto_class)
     else:
@@ -404,9 +404,9 @@ class DevScore:
     def __init__(self, study: Study, task: str, tokenizer, h: Hyper, where: Device):
         self.row, self.where, self.pad = study.tasks[task], where, tokenizer.pad_token_id
         self.kind = kind(self.row.kind)
-        self.examples = data.load(study, task, "dev").examples[: h.eval_examples]
-        self.labels = data.labels(study, task)
-        self.features = self.kind.encode(self.examples, tokenizer, h.length, self.labels)
+        split, self.labels = data.load(study, task, "dev"), data.labels(study, task)
+        self.examples = split.examples[: h.eval_examples]
+        self.features = encoded.features(study, self.kind, split, tokenizer, h.length, self.labels, h.eval_examples)
 
     def frame(self, model):
         """Predictions on the dev examples."""

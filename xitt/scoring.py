@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
-from . import data, own, recipes
+from . import data, encoded, own, recipes
 from .errors import DataError
 from .kinds import kind
 from .metrics import METRICS
@@ -114,7 +115,8 @@ def _score(study: Study, run: Run, target: str, encoder, parent: dict | None) ->
     splits = [data.load(study, target, "test", x) for x in data.languages(study, target)]
     what = f"{run.record['recipe']} > {target}: scoring {len(splits)} languages"
     pool = data.pool(study, target) if k.pooled else None
-    frames = predict(model, k, tokenizer, splits, length, data.labels(study, target), where, what, pool)
+    labels, encode = data.labels(study, target), partial(encoded.features, study)
+    frames = predict(model, k, tokenizer, splits, length, labels, where, what, pool, encode)
     if row.answer_rules == "squad_v2":
         frames = {x: answer_or_none(f, run.record.get("null_threshold", 0.0)) for x, f in frames.items()}
     _write(
