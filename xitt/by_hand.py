@@ -24,7 +24,8 @@ from typing import Any
 from . import data
 from .errors import ParameterError, unknown
 from .kinds import kind
-from .phases import Run, about, device, encoder_of, hyper
+from .phases import about, encoder_of, hyper
+from .runs import Run, device
 from .study import Study
 
 #: kind → (fields in the order of a tuple, an example)

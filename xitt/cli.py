@@ -115,16 +115,16 @@ def backbone(
     ship: Annotated[bool, typer.Option("--ship", help="Put it into the package, in place of the shipped one.")] = False,
 ) -> None:
     """Build a study's backbone by its recipe, also where a shipped one would do."""
-    from . import phases
+    from . import pretrained
     from .study import load_study
 
     study = load_study(params)
     if study.params.backbone.build is None:
         raise ParameterError(f"{study.path}: the backbone has no `build:` recipe; it is fetched, not built")
-    run = phases.build_backbone(study)
+    run = pretrained.build_backbone(study)
     _say(f"backbone: {run.model}")
     if ship:
-        _say(f"shipped: {phases.ship_backbone(study)}")
+        _say(f"shipped: {pretrained.ship_backbone(study)}")
 
 
 @app.command()

@@ -15,7 +15,8 @@ from . import data, encoded, own, recipes
 from .errors import DataError
 from .kinds import kind
 from .metrics import METRICS
-from .phases import Run, about, device, encoder_of, hyper, runs_folder, train_spec, train_task, trained
+from .phases import about, encoder_of, hyper, train_spec, train_task, trained
+from .runs import Run, device, runs_folder
 from .store import RunFolder, Spec, fresh_folder, note_use, provenance, read_json, write_json
 from .study import Study, fingerprint
 

@@ -359,10 +359,10 @@ class Study:
 
     # --- work, in the words of the notebooks -----------------------------------------------------------------------
     def backbone(self):
-        """The encoder before any training, see :func:`xitt.phases.backbone`."""
-        from . import phases
+        """The encoder before any training, see :func:`xitt.pretrained.backbone`."""
+        from . import pretrained
 
-        return phases.backbone(self)
+        return pretrained.backbone(self)
 
     def train(self, recipe: str, seed: int = 0):
         """Phase 1: the run of an intermediate recipe; trained unless it is there. ``None`` for ``none`` and for a checkpoint."""
