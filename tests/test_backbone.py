@@ -21,8 +21,9 @@ from xitt.errors import DataError
 from xitt.kinds import kind
 from xitt.pocket import text
 from xitt.pretrained import build_backbone
+from xitt.schema import Backbone
 from xitt.store import read_json
-from xitt.study import Backbone, Study, load_study, read_yaml
+from xitt.study import Study, load_study, read_yaml
 from xitt.tasks import BIO, NLI, TASKS
 
 SHA = "0123456789abcdef0123456789abcdef01234567"

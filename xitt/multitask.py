@@ -106,7 +106,7 @@ def _lines(study: Study, recipe: str) -> list[dict]:
         If the study has no raw text.
     """
     from .build import text_lines
-    from .study import Build
+    from .schema import Build
 
     source, parsed = study.params.data, recipes.parse(recipe, study.tasks)
     steps = 0
