@@ -52,9 +52,10 @@ def run(
         return
     _quick_checks(study)
     batch.run(study, jobs, only, force, say=_say)
-    _say(f"results: {results.write(study)}")
+    tidy = results.collect(study)
+    _say(f"results: {results.write(study, tidy)}")
     if only is None:
-        _say(f"report: {site.write(study)}")
+        _say(f"report: {site.write(study, tidy)}")
 
 
 def _quick_checks(study) -> None:
@@ -96,8 +97,9 @@ def report(params: StudyFile) -> None:
     from .study import load_study
 
     study = load_study(params)
-    results.write(study)
-    _say(f"report: {site.write(study)}")
+    tidy = results.collect(study)
+    results.write(study, tidy)
+    _say(f"report: {site.write(study, tidy)}")
 
 
 @app.command()
