@@ -95,6 +95,12 @@ class Tag(Kind):
         }
 
 
+def are_bio(labels: tuple[str, ...]) -> bool:
+    """Whether labels are BIO tags: some begin with ``I-``, and each of these has its ``B-``."""
+    inside = {x[2:] for x in labels if x.startswith("I-")}
+    return bool(inside) and inside <= {x[2:] for x in labels if x.startswith("B-")}
+
+
 def repair(tags: list[str]) -> list[str]:
     """BIO tags in which every entity begins with ``B-``: an ``I-`` that continues no entity of its type becomes one.
 
