@@ -21,6 +21,7 @@ from . import data, encoded, mixture, phases, recipes, train
 from .batching import EpochOrder, torch_seed
 from .errors import DataError
 from .kinds import kind
+from .metrics import null_threshold
 from .store import Spec, checksum, provenance, write_json
 from .study import Study, fingerprint
 from .train import Hyper
@@ -154,6 +155,9 @@ def fit(study: Study, recipe: str, folder: Path, encoder, seed: int) -> dict:
     scores = {x.name: (x.model, _dev_score(study, x.name, tokenizer, where)) for x in parts if _has_dev(study, x.name)}
     dev = DevMean(scores) if scores else None
     summary = train.fit_mixture(model, mixed, h, seed, where, folder, tokenizer.pad_token_id, recipe, dev)
+    silence = {
+        n: null_threshold(own.frame(m)) for n, (m, own) in scores.items() if study.tasks[n].answer_rules == "squad_v2"
+    }
     model.cpu()
     weights = save_encoder(model.encoder, parts[0].model.base_model_prefix, tokenizer, folder / "model", encoder.path,
                            _card(study, recipe, "all its parts", "AutoModel", seed, summary))  # fmt: skip
@@ -171,7 +175,7 @@ def fit(study: Study, recipe: str, folder: Path, encoder, seed: int) -> dict:
         "parent": None, "encoder": encoders.open_folder(folder / "model", "").identity,
         "data": {"train": [sum(map(len, read.values())), sum(t.total for t in read.values())],
                  "revision": {n: t.commit for n, t in read.items()}},
-        "training": summary, "wall_seconds": round(time.monotonic() - begin, 1),
+        "training": summary, **({"null_thresholds": silence} if silence else {}), "wall_seconds": round(time.monotonic() - begin, 1),
         "provenance": provenance(study.root, where.name, where.precision),
     }  # fmt: skip
 
