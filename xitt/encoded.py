@@ -8,8 +8,8 @@ of a mixture; a test set once for all rows of the matrix whose tokenizer is the 
 A file is one Arrow record batch of one row: each array is one list, read in place (memory-mapped, so that processes share its pages).
 Its SHA-256 is checked when it is opened; a file that is damaged is said to be and made again. The folder can be deleted at any time.
 
-On disk a piece takes 4 bytes (8 in tagging and 12 in span extraction, which keep tags and characters) and a row about 24: 80 MB for
-MNLI, 3 GB for everything that the paper's study reads. Files of other limits or lengths than a study has now are left there.
+On disk a piece takes 4 bytes (8 in tagging and 12 in span extraction, which keep tags and characters) and a row about 24: 70 MB for
+MNLI, by estimate 2 GB for all that the paper's study reads. Files of other limits or lengths than a study has now are left there.
 """
 
 from __future__ import annotations
@@ -75,6 +75,23 @@ def of(
             write(path, kind.encode(examples, tokenizer, length, labels), key)
             _reset(tokenizer)
         return read(path, key)
+
+
+class _Text(Kind):
+    """Texts by themselves, as retrieval embeds them."""
+
+    name = "text"
+
+    def encode(self, examples, tokenizer, length, labels):
+        from .retrieval import tokenised
+
+        ids = tokenised(tokenizer, examples, length)
+        return Features(ids, np.arange(len(ids)))
+
+
+def texts(study: Study, tokenizer, texts: list[str], length: int) -> Ragged:
+    """Token ids of texts that are embedded without training (BUCC, Tatoeba); read from disk if they are there."""
+    return of(study, _Text(), texts, {"texts": fingerprint(texts)}, tokenizer, length).ids
 
 
 # --- tokenizers ----------------------------------------------------------------------------------------------------
