@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import (
+    ByteSize,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -145,6 +146,8 @@ class Retrieval(Model):
     layer: int | None = Field(None, ge=0)  # hidden_states index; null: round(14/24 x layers)
     length: PositiveInt = 512
     neighbours: PositiveInt = 4
+    # bytes, or a text like 4GiB: vectors held before they go to disk, and as much again for a search beside them
+    memory: ByteSize = Field(ByteSize(2**30), ge=2**20)
 
 
 class Params(Model):
