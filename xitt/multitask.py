@@ -76,6 +76,7 @@ def spec(study: Study, recipe: str, seed: int, encoder) -> Spec:
     inputs = {
         "parts": parts, "sampler": str(parsed.sampler), "encoder": encoder.identity, "seed": seed,
         "hyper": asdict(hyper(study, recipe)), "precision": study.params.engine.precision,
+        **study.params.engine.identity,
         "versions": {"train": train.VERSION, "mixture": mixture.VERSION},
     }  # fmt: skip
     if parsed.mlm:
@@ -176,7 +177,7 @@ def fit(study: Study, recipe: str, folder: Path, encoder, seed: int) -> dict:
         "data": {"train": [sum(map(len, read.values())), sum(t.total for t in read.values())],
                  "revision": {n: t.commit for n, t in read.items()}},
         "training": summary, **({"null_thresholds": silence} if silence else {}), "wall_seconds": round(time.monotonic() - begin, 1),
-        "provenance": provenance(study.root, where.name, where.precision),
+        "provenance": provenance(study.root, where.name, where.precision, summary["attention"]),
     }  # fmt: skip
 
 

@@ -44,19 +44,49 @@ def wanted(model, attention: str) -> bool:
         If packing is asked for and the model's architecture cannot.
     """
     config = model.base_model.config
-    if attention == "padded":
-        return False
-    if config.model_type not in MODELS:
-        if attention == "packed":
-            raise ParameterError(
-                f"engine.attention: packed works with {' and '.join(MODELS)}, and the backbone is {config.model_type}; "
-                "use auto or padded"
-            )
+    if attention == "packed":
+        check(model, "engine.attention: packed")
+    if attention == "padded" or config.model_type not in MODELS:
         return False
     if config._attn_implementation != NAME:
         _register()
         config._attn_implementation = NAME
     return True
+
+
+def path(model, device, training: bool = False) -> str:
+    """How a model's attention is computed on a device (``xitt.train.Device``), for records."""
+    if not wanted(model, device.attention):
+        return "padded, sdpa"
+    half = device.name.startswith("cuda") and device.precision == "bfloat16"
+    free = not training or not any(_dropout(model))
+    return "packed, " + ("varlen_attn" if half and free else "sdpa by length")
+
+
+def _dropout(model) -> list[float]:
+    """Dropout of attention weights, layer by layer."""
+    return [layer.attention.self.dropout.p for layer in model.base_model.encoder.layer]
+
+
+def drop_no_attention(model) -> None:
+    """Turns the dropout of attention weights off; the model's configuration, which is saved, keeps it.
+
+    Raises
+    ------
+    ParameterError
+        If the model's layers are not laid out as (XLM-)RoBERTa's are.
+    """
+    check(model, "engine.attention_dropout: false")
+    for layer in model.base_model.encoder.layer:
+        layer.attention.self.dropout.p = 0.0
+
+
+def check(model, setting: str) -> None:
+    """An error that names the setting if a model's architecture cannot be packed."""
+    if (found := model.base_model.config.model_type) not in MODELS:
+        raise ParameterError(
+            f"{setting} works with {' and '.join(MODELS)}, and the backbone is {found}; use engine.attention: auto or padded"
+        )
 
 
 @cache

@@ -151,6 +151,7 @@ def train_spec(study: Study, task: str, phase: str, recipe: str, seed: int, enco
                  **({} if row.answer_rules == "squad" else {"answer_rules": row.answer_rules})},
         "data": {s: data.load(study, task, s).fingerprint for s in ("train", "dev") if s in row.source.splits},
         "encoder": encoder.identity, "hyper": asdict(h), "seed": seed, "precision": study.params.engine.precision,
+        **study.params.engine.identity,
         **({"first": train_spec(study, row.first, phase, recipe, seed, encoder).fingerprint} if row.first else {}),
         "versions": {"train": train.VERSION, "kind": kind(row.kind).version,
                      "metric": METRICS[row.kind, row.metrics[0]].version},
@@ -195,7 +196,7 @@ def _fit(
         "encoder": encoders.open_folder(folder / "model", "").identity,
         "data": {"train": [len(training), training.total], "revision": training.commit},
         "training": summary, **more, "wall_seconds": round(time.monotonic() - begin, 1),
-        "provenance": provenance(study.root, where.name, where.precision),
+        "provenance": provenance(study.root, where.name, where.precision, summary["attention"]),
     }  # fmt: skip
 
 

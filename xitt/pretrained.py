@@ -64,6 +64,7 @@ def backbone_spec(study: Study) -> Spec:
     }
     if study.params.engine.precision != "float32":
         inputs["precision"] = study.params.engine.precision
+    inputs |= study.params.engine.identity
     if recipe.text == "pocket":
         from .pocket.hub import VERSION
 
@@ -90,7 +91,7 @@ def build_backbone(study: Study) -> Run:
                 "training": summary,
                 "weights": summary["weights"],
                 "wall_seconds": round(time.monotonic() - begin, 1),
-                "provenance": provenance(study.root, where.name, where.precision),
+                "provenance": provenance(study.root, where.name, where.precision, summary["attention"]),
             }
         )
     return Run(study, folder.path, record)

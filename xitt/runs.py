@@ -80,5 +80,6 @@ def device(study: Study, alone: bool = False) -> Device:
         torch.set_num_threads(cores() if alone else engine.threads)
     torch.backends.cuda.matmul.allow_tf32 = False
     return Device(
-        name, engine.precision, engine.micro_batch_tokens, engine.eval_batch_tokens, engine.checkpoint_seconds
-    )
+        name, engine.precision, engine.micro_batch_tokens, engine.eval_batch_tokens, engine.checkpoint_seconds,
+        engine.attention, engine.attention_dropout, engine.gradient_checkpointing,
+    )  # fmt: skip

@@ -130,14 +130,26 @@ class Backbone(Model):
 
 
 class Engine(Model):
-    """How work is done; nothing here may change a result beyond rounding."""
+    """How work is done; nothing here may change a result beyond rounding and which numbers dropout draws.
+
+    ``precision`` and ``attention_dropout`` change more and are in the fingerprints. ``attention`` is not: packed and padded rows give the
+    same numbers (``tests/test_packing.py``), and dropout draws others with the size of a micro-batch, too.
+    """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
+    attention: Literal["auto", "packed", "padded"] = "auto"  # auto: packed rows wherever the architecture allows them
+    attention_dropout: bool = True  # false: none in training; torch's kernel for packed rows on CUDA (bfloat16) knows none
+    gradient_checkpointing: bool = False  # a third more time for far less memory: layers are computed again for their gradients
     threads: PositiveInt | None = None  # CPU threads per job; null: the machine's cores over its slots
     micro_batch_tokens: PositiveInt = 8192
     eval_batch_tokens: PositiveInt = 16384
     checkpoint_seconds: PositiveFloat = 60.0
+
+    @property
+    def identity(self) -> dict:
+        """What of it a fingerprint must know, beside the precision: nothing but departures from the reference."""
+        return {} if self.attention_dropout else {"attention_dropout": False}
 
 
 class Retrieval(Model):

@@ -135,7 +135,9 @@ def _score(study: Study, run: Run, target: str, encoder, parent: dict | None) ->
     return place
 
 
-def _write(study: Study, place: Path, wanted: str, inputs: dict, frames: dict, splits: list, more: dict, attention: str, row) -> None:
+def _write(
+    study: Study, place: Path, wanted: str, inputs: dict, frames: dict, splits: list, more: dict, attention: str, row
+) -> None:
     """Store predictions by language and, last, the record with their scores."""
     from .evaluate import scores, write_predictions
 
@@ -302,22 +304,14 @@ def _search(
             frames[s.language] = k.predict(s.examples, first, second, settings.neighbours, None, best, **limits)
         sweep[str(depth)] = {x: scores(row, f, x)[row.metrics[0]] for x, f in frames.items()}
         if depth == layer:
-            _write(
-                study,
-                place,
-                wanted,
-                inputs,
-                frames,
-                splits,
-                {
-                    "layer": layer,
-                    "thresholds": {x: f.attrs.get("threshold") for x, f in frames.items()},
-                    "strict_thresholds": strict,
-                    "vectors": str(matrix.dtype),
-                    "seconds": round(time.monotonic() - begin, 2),
-                },
-                row,
-            )
+            more = {
+                "layer": layer,
+                "thresholds": {x: f.attrs.get("threshold") for x, f in frames.items()},
+                "strict_thresholds": strict,
+                "vectors": str(matrix.dtype),
+                "seconds": round(time.monotonic() - begin, 2),
+            }
+            _write(study, place, wanted, inputs, frames, splits, more, "padded, sdpa", row)
     shutil.rmtree(disk, ignore_errors=True)
     tell(f"{recipe} > {target}: {len(splits)} languages, layer {layer}, took {time.monotonic() - begin:.0f} s")
     return sweep, layer

@@ -211,8 +211,8 @@ def commit(root: str) -> str:
         return ""
 
 
-def provenance(root: Path, device: str, precision: str) -> Json:
-    """What a number came from: code, versions, machine, time."""
+def provenance(root: Path, device: str, precision: str, attention: str = "padded, sdpa") -> Json:
+    """What a number came from: code, versions, machine, time; ``attention`` is what ``xitt.packing.path`` says."""
     from importlib.metadata import version
 
     import torch
@@ -230,7 +230,7 @@ def provenance(root: Path, device: str, precision: str) -> Json:
         "device": name,
         "threads": torch.get_num_threads(),
         "precision": precision,
-        "attention": "sdpa",
+        "attention": attention,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
