@@ -4,7 +4,8 @@ The matrix of scores is made block by block and never kept. Each block serves bo
 the k best of its columns, so that the product of two sets is computed once where two searches would compute it twice. A block is
 mostly passed over: only rows that beat their k-th best so far are looked at closely.
 
-Scores are float32 (TF32 and bfloat16 are off while a search runs, whatever the program has set). Equal scores come by row number.
+Scores are float32 (TF32 and bfloat16 are off while a search runs, whatever the program has set). Equal scores come by row number; the
+scores of two equal vectors may differ by a rounding in blocks of different shape (the last ones of a set).
 """
 
 from __future__ import annotations
