@@ -226,6 +226,9 @@ def bench(
     prepare: Annotated[int, typer.Option(min=0, help="Steps that the model for inference is trained before.")] = 60,
     rows: Annotated[int, typer.Option(min=10, help="Retrieval: vectors on each side.")] = 20_000,
     width: Annotated[int, typer.Option(min=1, help="Retrieval: width of the vectors.")] = 1024,
+    attention_dropout: Annotated[
+        bool, typer.Option(help="Dropout of attention weights in training, on all sides alike.")
+    ] = True,
     memory: Annotated[float, typer.Option(min=0.01, help="Retrieval: GiB beside the vectors.")] = 2.0,
     out: Annotated[
         str | None, typer.Option(metavar="FILE", help="Default: outputs/bench/<device>-<time>.json.")
@@ -238,7 +241,7 @@ def bench(
     from .bench import command
 
     command.main(command.chosen(parts), device, precision, size, data, repeats, shapes, Path(out) if out else None, store, steps=steps,
-                 examples=examples or None, prepare=prepare, rows=rows, width=width, memory=memory)  # fmt: skip
+                 examples=examples or None, prepare=prepare, rows=rows, width=width, memory=memory, attention_dropout=attention_dropout)  # fmt: skip
 
 
 def _say(line: str) -> None:

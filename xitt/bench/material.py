@@ -44,6 +44,7 @@ class Material:
     tokenizer: Any
     source: str
     encoder: Path
+    attention_dropout: bool = True
     examples: tuple = ()
 
     @property
@@ -65,18 +66,12 @@ def make(settings: Settings, shape: str, folder: Path) -> Material:
     path = encoder(settings, folder, tokenizer)
     if settings.source == "lengths":
         features = random_rows(shape, k, SIZES[settings.size].vocabulary)
-        return Material(shape, k, features, LABELS[shape], tokenizer, "lengths", path)
-    labels = data.labels(study, task)
-    examples = sample(settings, task, split, ROWS)
+        examples, labels = (), LABELS[shape]
+    else:
+        examples, labels = sample(settings, task, split, ROWS), data.labels(study, task)
+        features = k.encode(examples, tokenizer, length, labels)
     return Material(
-        shape,
-        k,
-        k.encode(examples, tokenizer, length, labels),
-        labels,
-        tokenizer,
-        settings.source,
-        path,
-        tuple(examples),
+        shape, k, features, labels, tokenizer, settings.source, path, settings.attention_dropout, tuple(examples)
     )
 
 
@@ -107,7 +102,8 @@ def new_model(material: Material, dropout: bool = True):
     """A task model as the engine makes it, the same one each time."""
     from .. import backbone
 
-    more = {} if dropout else {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    more = {} if dropout else {"hidden_dropout_prob": 0.0}
+    more |= {} if dropout and material.attention_dropout else {"attention_probs_dropout_prob": 0.0}
     model = backbone.new_model(
         material.encoder,
         material.kind.auto_class,

@@ -56,6 +56,8 @@ class Settings:
         Retrieval: vectors on each side, and their width.
     memory : float
         Retrieval: most memory beside the vectors, in GiB.
+    attention_dropout : bool
+        Whether attention weights are dropped in training, on all sides alike; without, CUDA has a faster kernel for packed rows.
     unit : int
         Linearity: examples that count as 1×.
     """
@@ -74,6 +76,7 @@ class Settings:
     width: int = 1024
     memory: float = 2.0
     unit: int = 300
+    attention_dropout: bool = True
 
     def __post_init__(self):
         for shape in self.shapes:
@@ -97,7 +100,7 @@ class Settings:
         if not self.data:
             data["limits"] = {"train": 4000, "dev": 50, "test": 600}
         engine = {
-            "device": self.device, "precision": precision or self.precision, "checkpoint_seconds": 1e9,
+            "device": self.device, "precision": precision or self.precision, "checkpoint_seconds": 1e9, "attention_dropout": self.attention_dropout,
             "micro_batch_tokens": 16384 if large else 8192, "eval_batch_tokens": 65536 if large else 16384,
         }  # fmt: skip
         params = Params.model_validate({

@@ -24,7 +24,7 @@ from ..store import read_json, write_json
 
 SCHEMA = 1
 #: what tells measurements of one machine apart; a newer one takes an older one's place
-KEY = ("part", "shape", "size", "precision", "source", "rows", "width", "threads")
+KEY = ("part", "shape", "size", "precision", "source", "rows", "width", "attention_dropout", "threads")
 
 
 def outputs(root: Path) -> Path:

@@ -96,7 +96,7 @@ def training(study: Study) -> pd.DataFrame:
         usual, grouped = against(m, "Trainer"), against(m, "Trainer grouped")
         bound = m["batches"].get("Trainer", {}).get("bound", np.nan)
         rows.append({
-            "machine": name, "data": SHAPES[m["shape"]], "rows from": m["source"], "model": m["size"], "precision": m["precision"],
+            "machine": name, "data": SHAPES[m["shape"]], "rows from": m["source"], "model": m["size"], "precision": m["precision"], "attention": m["attention"],
             "tokens/s": _median_rate(m), **_columns("ratio", usual), "bound": bound, "share of bound (%)": 100 * usual.value / bound if usual else np.nan,
             **_columns("ratio to grouped", grouped), "MFU of matmul (%)": matmul, "MFU of nominal (%)": nominal, "peak (MiB)": _peak(m, "xitt"),
             "Trainer's peak (MiB)": _peak(m, "Trainer"), "loss against reference (%)": 100 * m["loss"]["difference"], "repeats": len(m["repeats"]),

@@ -57,7 +57,7 @@ def measure(settings: Settings, shape: str, device: Device, folder: Path) -> dic
         "flops": size.training(real.tokens, real.squares, head_flops(initial, real.rows, real.tokens)),
         "flops_per_token": size.training(1, real.squares / real.tokens),
         "batches": {name: {**vars(b), "bound": b.bound, "bound_by_flops": b.bound_by_flops(size)} for name, b in batches.items()},
-        "repeats": repeats, "peer": absent, "breakdown": _breakdown(material, initial, order, hyper, device),
+        "repeats": repeats, "peer": absent, "attention": repeats[0]["xitt"]["attention"], "attention_dropout": settings.attention_dropout, "breakdown": _breakdown(material, initial, order, hyper, device),
         "loss": _losses(material, hyper, order, device),
     }  # fmt: skip
 
@@ -79,7 +79,7 @@ def _ours(material: Material, model, order, hyper: Hyper, device: Device, kind=N
         Steps(order.steps, device.name) as clock,
     ):
         begin = now(device.name)
-        fit(
+        done = fit(
             model,
             kind or material.kind,
             material.features,
@@ -93,7 +93,8 @@ def _ours(material: Material, model, order, hyper: Hyper, device: Device, kind=N
         )
         whole = now(device.name) - begin
     tokens = peers.later_tokens(material, peers.batches_of(order, order.steps))
-    return {"seconds": clock.seconds, "tokens": tokens, "whole_seconds": whole, "peak_bytes": memory.peak}
+    return {"seconds": clock.seconds, "tokens": tokens, "whole_seconds": whole, "peak_bytes": memory.peak,
+            "attention": done["attention"]}  # fmt: skip
 
 
 def _warm_up(settings: Settings, material: Material, initial, device: Device) -> None:
