@@ -16,6 +16,7 @@ from xitt import retrieval, scoring, vectors
 from xitt.errors import DataError
 from xitt.evaluate import read_predictions
 from xitt.retrieval import best_threshold, embed, margins, mine, nearest
+from xitt.schema import Retrieval
 from xitt.store import read_json
 from xitt.vectors import Shelf, Vectors
 
@@ -313,8 +314,8 @@ def test_a_study_searches_from_disk(tmp_path, monkeypatch):
         tiny.variant(tmp_path, tmp_path / "outputs", retrieval={"neighbours": k}) for k in (4, 5)
     )  # two runs
     expected = {t: whole.evaluate("none", t) for t in ("tatoeba", "bucc2018")}
-    original = retrieval.embed
-    monkeypatch.setattr(retrieval, "embed", lambda *a: original(*a[:6], 5000, a[7]))
+    original, asked = retrieval.embed, set()
+    monkeypatch.setattr(retrieval, "embed", lambda *a: asked.add(a[6]) or original(*a[:6], 5000, a[7]))
     for target, frame in expected.items():
         found = small.evaluate("none", target)
         assert found["language"].tolist() == frame["language"].tolist()
@@ -324,3 +325,15 @@ def test_a_study_searches_from_disk(tmp_path, monkeypatch):
         if target == "tatoeba":
             np.testing.assert_allclose(*scores, atol=2e-3)
     assert not list(tmp_path.rglob("layer-*.npy"))
+    assert asked == {2**30}, "what the study says"
+
+
+@pytest.mark.parametrize(("given", "bytes_"), [("4GiB", 2**32), (2**21, 2**21), ("1.5 GB", 1_500_000_000)])
+def test_the_memory_of_a_study(given, bytes_):
+    assert Retrieval(memory=given).memory == bytes_
+
+
+@pytest.mark.parametrize("given", [0, 1000, "lots", True, -(2**30)])
+def test_a_memory_that_makes_no_sense(given):
+    with pytest.raises(ValueError, match="memory"):
+        Retrieval(memory=given)
