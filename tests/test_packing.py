@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from xitt import packing, train
+from xitt import evaluate, packing, train
 from xitt.batching import Features, Ragged
 from xitt.errors import ParameterError
 from xitt.evaluate import run_model
@@ -24,8 +24,9 @@ gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
+def alone(monkeypatch):
     torch.set_num_threads(1)
+    monkeypatch.setattr(evaluate._Fits, "found", {})
 
 
 def new(name: str, dropout: float = 0.0, heads: int = 4, width: int = 32, layers: int = 3):
@@ -81,7 +82,7 @@ def step(name: str, where: Device, model=None, f: Features | None = None):
 def close(found: dict, wanted: dict, rtol: float) -> None:
     """All gradients, against the largest of their tensor; tensors under the noise of all are 0 but for rounding (key biases)."""
     assert found.keys() == wanted.keys()
-    noise = 0.02 * rtol * max(float(g.abs().max()) for g in wanted.values())
+    noise = 0.05 * rtol * max(float(g.abs().max()) for g in wanted.values())
     for key, gradient in wanted.items():
         difference = float((found[key] - gradient).abs().max())
         assert difference <= rtol * float(gradient.abs().max()) + noise, key
@@ -252,6 +253,32 @@ def test_gradient_checkpointing_changes_no_gradient(name):
     again = run_model(checked.eval(), kind(name), f, device("packed"), PAD) if name != "mlm" else []
     for a, b in zip(wanted, again, strict=True):
         np.testing.assert_array_equal(a[0], b[0])
+
+
+# --- memory --------------------------------------------------------------------------------------------------------
+def test_evaluation_backs_off_where_memory_ends_and_remembers(monkeypatch, capsys):
+    f, model, k = features("classify", 40), new("classify").eval(), kind("classify")
+    wanted, sizes = run_model(model, k, f, device("packed"), PAD), []
+    real = type(k).forward
+
+    def forward(self, model, batch):
+        sizes.append(batch["input_ids"].shape[1])
+        if sizes[-1] > 400:
+            raise torch.OutOfMemoryError("no more")
+        return real(self, model, batch)
+
+    monkeypatch.setattr(type(k), "forward", forward)
+    found = run_model(model, k, f, device("packed"), PAD)
+    np.testing.assert_allclose(np.stack(found), np.stack(wanted), rtol=1e-4, atol=1e-6)
+    assert sum(size > 400 for size in sizes) >= 2
+    assert capsys.readouterr().out.count("does not fit") == sum(size > 400 for size in sizes)
+    sizes.clear()
+    run_model(model, k, f, device("packed"), PAD)
+    assert sizes
+    assert max(sizes) <= 400
+    monkeypatch.setattr(type(k), "forward", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("none at all")))
+    with pytest.raises(torch.OutOfMemoryError):
+        run_model(model, k, f, device("packed"), PAD)
 
 
 # --- packing by hand -----------------------------------------------------------------------------------------------
