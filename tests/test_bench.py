@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import tiny
+from xitt import batch, graph
 from xitt.bench import (
     command,
     figures,
@@ -35,6 +37,7 @@ from xitt.bench.watch import Steps, Watched
 from xitt.bench.work import Batches, Shape, head_flops
 from xitt.errors import DataError, ParameterError
 from xitt.runs import device as device_of
+from xitt.study import load_study
 
 needs_trainer = pytest.mark.skipif(
     find_spec("accelerate") is None, reason="needs accelerate: pip install 'xitt[bench]'"
@@ -521,3 +524,43 @@ class TestCommand:
         assert done.returncode == 0, done.stderr[-2000:]
         assert [m["part"] for m in stored.read(out)["measurements"]] == ["retrieval", "embedding"]
         assert "repeat 1/1" in done.stdout
+
+
+class TestNotebook:
+    """``90_performance`` belongs to a study's batch where something has been measured, and shows it."""
+
+    @pytest.fixture
+    def study(self, measured, tmp_path, monkeypatch):
+        monkeypatch.delenv("XITT_OUTPUTS", raising=False)
+        study = load_study(tiny.make(tmp_path))
+        assert "90" not in [j.name for j in graph.jobs(study)]
+        stored.store(measured, tmp_path)
+        return study
+
+    def test_it_is_made_again_when_something_else_is_measured(self, study, measured):
+        (job,) = [j for j in graph.jobs(study) if j.name == "90"]
+        before = batch.job_inputs(study, job)
+        assert before == batch.job_inputs(study, job)
+        stored.store({**measured, "date": "2026-01-01"}, study.root)
+        assert before != batch.job_inputs(study, job)
+
+    @needs_trainer
+    def test_it_shows_what_was_measured(self, study, measured):
+        command = [
+            sys.executable,
+            "-m",
+            "papermill",
+            "notebooks/90_performance.ipynb",
+            "o.ipynb",
+            "-p",
+            "study",
+            "params/tiny.yaml",
+            "--no-progress-bar",
+        ]
+        done = subprocess.run(command, cwd=study.root, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        shown = (study.root / "o.ipynb").read_text()
+        name = stored.slug(measured["device"], measured["machine"]["threads"])
+        assert f"{name}, float32: {tables.training(study)['ratio'].min():.2f} to" in shown
+        assert shown.count("<svg") >= 4
+        assert "tiny: " in shown

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import data
-from ..backbone import save_model
+from ..backbone import quiet, save_model
 from ..batching import Features, Ragged, generator, torch_seed
 from ..build import new_backbone, train_tokenizer
 from ..kinds import Kind, kind
@@ -87,6 +87,7 @@ def sample(settings: Settings, task: str, split: str, most: int | None) -> list[
 # --- models --------------------------------------------------------------------------------------------------------
 def encoder(settings: Settings, folder: Path, tokenizer) -> Path:
     """Folder of an encoder of the size with random weights, in Hugging Face layout: the engine opens it like any other."""
+    quiet()
     path = folder / f"encoder-{settings.size}-{settings.source}"
     if not path.is_dir():
         a = SIZES[settings.size]

@@ -65,6 +65,11 @@ def run(
                       "made": provenance(settings.root, device.name, settings.precision)}  # fmt: skip
             document["measurements"].append({**common, **measured})
             write_json(out, document)
+    after = machine.describe(settings.root, device, shape)[
+        "matmul"
+    ]  # the best of before and after: others may have been at work
+    about["matmul"] = {p: {k: max(v, after[p][k]) for k, v in r.items()} for p, r in about["matmul"].items()}
+    write_json(out, document)
     tell(f"bench: took {time.monotonic() - begin:.0f} s; {out}")
     return out, document
 
