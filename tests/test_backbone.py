@@ -15,13 +15,15 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from tests import tiny
-from xitt import backbone, batching, cli, data, phases, train
+from xitt import backbone, batching, cli, data, train
 from xitt.build import train_tokenizer
 from xitt.errors import DataError
 from xitt.kinds import kind
 from xitt.pocket import text
+from xitt.pretrained import build_backbone
+from xitt.schema import Backbone
 from xitt.store import read_json
-from xitt.study import Backbone, Study, load_study, read_yaml
+from xitt.study import Study, load_study, read_yaml
 from xitt.tasks import BIO, NLI, TASKS
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -474,7 +476,7 @@ def test_a_build_goes_on_with_its_own_tokenizer(tmp_path, monkeypatch):
     study_text = tiny.TINY
     monkeypatch.setenv("XITT_OUTPUTS", str(tmp_path / "outputs"))
     study = load_study(tiny.make(tmp_path / "project", study_text))
-    monkeypatch.setattr(phases, "device", lambda *a, **k: train.Device("cpu", "float32", 8192, 16384, 1e-9))
+    monkeypatch.setattr("xitt.pretrained.device", lambda *a, **k: train.Device("cpu", "float32", 8192, 16384, 1e-9))
     real_step, calls, rows = train._step, [], []
 
     def step(model, k, features, *rest):
@@ -487,7 +489,7 @@ def test_a_build_goes_on_with_its_own_tokenizer(tmp_path, monkeypatch):
     monkeypatch.setattr(train, "_step", step)
     with pytest.raises(Interrupted):
         study.backbone()
-    run = phases.build_backbone(study)
+    run = build_backbone(study)
     np.testing.assert_array_equal(rows[-1], rows[0])
     stored = backbone.load_tokenizer(run.model)
     lines = data_lines(study)

@@ -312,7 +312,7 @@ def test_ranks_are_those_of_a_sorted_list(seed, queries, pool, k, entries):
     # whole numbers: scores are exact and often equal
     q, index = rng.integers(-2, 3, (queries, 3)).astype(np.float32), rng.integers(-2, 3, (pool, 3)).astype(np.float32)
     gold = [rng.choice(pool, rng.integers(1, pool + 1), replace=False).tolist() for _ in range(queries)]
-    scores, rows, places = retrieval.rank(q, index, gold, k, entries)
+    scores, rows, places = retrieval.rank(q, index, gold, k, 16 * entries)
     for i in range(queries):
         exact = index @ q[i]
         order = sorted(range(pool), key=lambda r, s=exact: (-s[r], r))

@@ -84,11 +84,11 @@ def _pauses() -> list[float]:
 
 def _with_study(file: Path) -> tuple[str, int, dict]:
     """Origin, length of a sentence in tokens and identity of a study's backbone."""
-    from xitt import backbone, hub, phases
+    from xitt import backbone, hub, pretrained
     from xitt.study import load_study
 
     hub.commit.cache_clear()
-    phases._backbone.cache_clear()
+    pretrained._backbone.cache_clear()
     encoder = load_study(file).backbone()
     return encoder.origin, len(backbone.load_tokenizer(encoder.path)("Eine Brücke")["input_ids"]), encoder.identity
 

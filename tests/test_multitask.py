@@ -39,6 +39,7 @@ from xitt.batching import EpochOrder
 from xitt.build import train_tokenizer
 from xitt.errors import DataError, ParameterError
 from xitt.kinds import kind
+from xitt.metrics import null_threshold
 from xitt.mixture import Mixture, Part, probabilities, total_steps
 from xitt.multitask import DevMean, SharedEncoder
 from xitt.pocket import text
@@ -454,6 +455,17 @@ def test_what_is_kept_opens_and_scores_as_in_training(trained):
     assert backbone.open_folder(run.model, "").identity == record["encoder"]
     assert record["encoder"]["weights"] == record["weights"]
     assert not list(run.path.glob("best*"))
+
+
+def test_questions_without_answer_have_their_threshold(project):
+    """As after training on SQuAD v2.0 alone: tuned on dev, with the head as it is kept."""
+    study = study_of(project, project / "outputs")
+    run = study.train("multitask{mnli,squad_v2}")
+    (given,) = run.record["null_thresholds"].items()
+    model = backbone.load_model(run.path / "heads" / "squad_v2", kind("span").auto_class)
+    tokenizer, h, where = backbone.load_tokenizer(run.model), phases.hyper(study, "squad_v2"), phases.device(study)
+    frame = phases.DevScore(study, "squad_v2", tokenizer, h, where).frame(model)
+    assert given == ("squad_v2", pytest.approx(null_threshold(frame), abs=1e-4))
 
 
 def test_a_disk_without_hard_links(trained, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 
 from tests import tiny
 from tests.tiny import variant
-from xitt import data, evaluate, phases, results, scoring, tables
+from xitt import cli, data, evaluate, phases, results, scoring, tables
 from xitt.errors import DataError, ParameterError
 from xitt.kinds import kind
 from xitt.metrics import METRICS
@@ -436,6 +436,20 @@ def test_a_stream_of_small_batches_scores_the_same(project, copy):
         study.evaluate("none", target)
         for language, frame in predictions(study, target).items():
             assert frame["prediction"].tolist() == frames[language]["prediction"].tolist()
+
+
+def test_a_report_collects_results_once(project, copy, monkeypatch):
+    study, calls = variant(project, copy), []
+    for module, name in ((results, "collect"), (tables, "transfer")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, real=real, name=name: (calls.append(name), real(*a))[1])
+    monkeypatch.setenv("XITT_OUTPUTS", str(copy))
+    cli.report(str(study.path))
+    assert sorted(calls) == ["collect", "transfer"]
+    page = (study.out / "report" / "index.html").read_text()
+    assert "could not be made" not in page
+    assert "Transfer from intermediate tasks" in page
+    assert (study.out / "results.csv").read_text().count("udpos") > 10
 
 
 # --- questions without answer, and MLQA's rules ------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import torch
 
 from tests import tiny
 from tests.tiny import variant
-from xitt import backbone, batching, data, phases, scoring, train
+from xitt import backbone, batching, data, phases, pretrained, scoring, train
 from xitt.batching import EpochOrder, Ragged, TokenOrder
 from xitt.build import train_tokenizer
 from xitt.errors import DataError
@@ -558,20 +558,24 @@ SAME = [
 def test_what_does_not_make_another_run(project, outputs, changes):
     study, other = variant(project, outputs), variant(project, outputs, **changes)
     assert spec(other) == spec(study)
-    assert phases.backbone_spec(other).fingerprint == phases.backbone_spec(study).fingerprint
+    assert pretrained.backbone_spec(other).fingerprint == pretrained.backbone_spec(study).fingerprint
 
 
 @pytest.mark.parametrize("change", [{"tokens": 7000}, {"lr": 2e-3}, {"seed": 1}], ids=str)
 def test_what_makes_another_backbone(project, outputs, change):
     recipe = read_yaml(project / "params" / "tiny.yaml")["backbone"]["build"]
     other = variant(project, outputs, backbone={"build": {**recipe, **change}})
-    assert phases.backbone_spec(other).fingerprint != phases.backbone_spec(variant(project, outputs)).fingerprint
+    assert (
+        pretrained.backbone_spec(other).fingerprint != pretrained.backbone_spec(variant(project, outputs)).fingerprint
+    )
 
 
 def test_precision_makes_another_backbone(project, outputs):
     """bfloat16 gives other weights, so it must give another fingerprint."""
     other = variant(project, outputs, engine={"precision": "bfloat16"})
-    assert phases.backbone_spec(other).fingerprint != phases.backbone_spec(variant(project, outputs)).fingerprint
+    assert (
+        pretrained.backbone_spec(other).fingerprint != pretrained.backbone_spec(variant(project, outputs)).fingerprint
+    )
 
 
 # --- weights that were let go --------------------------------------------------------------------------------------

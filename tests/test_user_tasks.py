@@ -11,17 +11,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 from tests import tiny
 from xitt import batch, cli, data, figures, graph, inventory, own, phases, prose, results, tables
 from xitt.errors import DataError, ParameterError
 from xitt.kinds import NAMES
+from xitt.kinds.tag import are_bio
 from xitt.metrics import METRICS
 from xitt.show import render_results
 from xitt.store import read_json
 from xitt.study import Study, load_study
-from xitt.tasks import NLI, TASKS
+from xitt.tasks import BIO, NLI, TASKS, UPOS
 
 GOOD, BAD = ("fine", "lovely", "warm", "clever"), ("dull", "poor", "cold", "silly")
 PEOPLE, THINGS = ("The boy", "Anna", "My sister", "The old man"), ("book", "song", "film", "story")
@@ -573,6 +575,27 @@ def test_tries_by_hand_of_every_kind(project):
     assert chosen["prediction"][0] in ("It broke.", "It sang.")
     answered = found.predict("none", "lareqa", (["Who sleeps?"], ["The dog sleeps.", "It rains."]))
     assert answered["prediction"][0] in ("The dog sleeps.", "It rains.")
+
+
+def test_entities_of_a_try_by_hand_begin_as_bio_wants(project, monkeypatch):
+    """What the model says is mended here alone: here it says I-PER I-PER O I-LOC I-ORG."""
+    found, said = load_study(project / "pocket.yaml"), ["I-PER", "I-PER", "O", "I-LOC", "I-ORG"]
+    labels = list(data.labels(found, "panx"))
+    outputs = [np.array([labels.index(t) for t in said])]
+    monkeypatch.setattr("xitt.evaluate.run_model", lambda *_: outputs)
+    run = type("Run", (), {"model": found.backbone().path, "record": {}})
+    monkeypatch.setattr("xitt.backbone.load_model", lambda *_: torch.nn.Identity())
+    monkeypatch.setattr("xitt.by_hand._run", lambda *_: run)
+    tags = found.predict("none", "panx", ["Anna Berg visits Rome UNO"])["prediction"][0]
+    assert tags == ["B-PER", "I-PER", "O", "B-LOC", "B-ORG"]
+
+
+def test_labels_that_are_bio():
+    assert are_bio(BIO)
+    assert are_bio(("I-A", "B-A", "B-B", "O"))
+    assert not are_bio(UPOS)
+    assert not are_bio(("O", "I-A", "I-B", "B-B")), "B-A is no label"
+    assert not are_bio(("O", "B-A"))
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from . import hub
 from .errors import DataError
+from .parameters import expand
+from .schema import Backbone
 from .store import checksum
-from .study import Backbone, expand
 
 _VOCABULARIES = ("tokenizer.json", "sentencepiece.bpe.model")
 _TOKENIZER_FILES = (*_VOCABULARIES, "tokenizer_config.json")

@@ -7,6 +7,7 @@ near lengths go together, so that little padding is computed.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -33,16 +34,22 @@ class Ragged:
     def __getitem__(self, i: int) -> np.ndarray:
         return self.values[self.offsets[i] : self.offsets[i + 1]]
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
         return np.diff(self.offsets)
 
+    def flat(self, rows: np.ndarray) -> np.ndarray:
+        """Some rows one behind the other."""
+        start, end = self.offsets[rows], self.offsets[np.asarray(rows) + 1]
+        lengths = end - start
+        before = np.cumsum(lengths) - lengths
+        return self.values[np.repeat(start - before, lengths) + np.arange(lengths.sum())]
+
     def padded(self, rows: np.ndarray, fill: int) -> np.ndarray:
         """Some rows as a matrix (rows × longest), filled up at the end."""
-        lengths = self.lengths[rows]
+        lengths = self.offsets[np.asarray(rows) + 1] - self.offsets[rows]
         matrix = np.full((len(rows), int(lengths.max(initial=1))), fill, self.values.dtype)
-        for i, row in enumerate(rows):
-            matrix[i, : lengths[i]] = self[row]
+        matrix[np.arange(matrix.shape[1]) < lengths[:, None]] = self.flat(rows)
         return matrix
 
 
@@ -85,11 +92,21 @@ class Features:
         return (np.asarray(units)[:, None] * self.group + np.arange(self.group)).ravel()
 
 
-def micro_batches(lengths: np.ndarray, group: int, budget: int, overhead: int) -> list[np.ndarray]:
+def micro_batches(lengths: np.ndarray, group: int, budget: int, overhead: int | None) -> list[np.ndarray]:
     """Cut one batch into micro-batches of near lengths.
 
     Minimises padded tokens plus ``overhead`` (in tokens) per micro-batch, exactly, by dynamic programming over the
     length-sorted batch; no micro-batch is over ``budget`` padded tokens unless a single unit is.
+
+    Parameters
+    ----------
+    lengths : ndarray (units,)
+        Tokens of a unit's rows: of the longest, or of all together where rows are packed.
+    group : int
+        Rows of a unit; 1 where they are packed.
+    budget : int
+    overhead : int or None
+        ``None`` where rows are packed: nothing is padded, and as few micro-batches as the budget asks for are of equal size.
 
     Returns
     -------
@@ -97,6 +114,8 @@ def micro_batches(lengths: np.ndarray, group: int, budget: int, overhead: int) -
         Positions in ``lengths``, longest first.
     """
     order = np.argsort(-lengths, kind="stable")
+    if overhead is None:
+        return _even(order, lengths, budget)
     widths = (lengths[order] * group).tolist()
     n = len(widths)
     best, cut = [0.0] + [float("inf")] * n, [0] * (n + 1)
@@ -112,6 +131,18 @@ def micro_batches(lengths: np.ndarray, group: int, budget: int, overhead: int) -
         parts.append(order[cut[end] : end])
         end = cut[end]
     return parts[::-1]
+
+
+def _even(order: np.ndarray, lengths: np.ndarray, budget: int) -> list[np.ndarray]:
+    """As few parts of a batch as the budget allows, of about equal size, in the given order."""
+    ends, parts, start, done = np.cumsum(lengths[order]), [], 0, 0
+    while start < len(order):
+        left = int(ends[-1]) - done
+        target = done + left / -(-left // budget) if left > budget else ends[-1]
+        end = max(start + 1, int(np.searchsorted(ends, target, "right")))
+        parts.append(order[start:end])
+        start, done = end, int(ends[end - 1])
+    return parts
 
 
 def stream(lengths: np.ndarray, group: int, budget: int) -> list[np.ndarray]:

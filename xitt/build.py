@@ -18,7 +18,8 @@ from .batching import Features, Ragged, TokenOrder, torch_seed
 from .errors import DataError
 from .kinds import kind
 from .progress import tell
-from .study import Build, Data, expand, fingerprint
+from .schema import Build, Data
+from .study import expand, fingerprint
 from .train import Device, Hyper, fit
 
 #: raised when a recipe gives other weights than before

@@ -24,7 +24,8 @@ from typing import Any
 from . import data
 from .errors import ParameterError, unknown
 from .kinds import kind
-from .phases import Run, about, device, encoder_of, hyper
+from .phases import about, encoder_of, hyper
+from .runs import Run, device
 from .study import Study
 
 #: kind → (fields in the order of a tuple, an example)
@@ -45,7 +46,8 @@ def predict(study: Study, recipe: str, target: str, texts: Any, seed: int = 0):
     -------
     DataFrame
         One row per text: its fields, ``prediction``, and ``scores`` (probabilities in the order of the labels or choices; the
-        best answers' logits; the cosine). For tags the prediction is a list.
+        best answers' logits; the cosine). For tags the prediction is a list, of BIO tags a well-formed one: an entity that the
+        model begins with ``I-`` begins with ``B-`` (stored predictions are what the model said).
 
     Raises
     ------
@@ -128,6 +130,7 @@ def _answer(study: Study, run: Run, target: str, examples: list[dict]):
     from . import backbone as encoders
     from .evaluate import run_model
     from .kinds.span import answer_or_none
+    from .kinds.tag import are_bio, repair
 
     row, labels, where = study.tasks[target], data.labels(study, target), device(study)
     k, tokenizer = kind(row.kind), encoders.load_tokenizer(run.model)
@@ -139,7 +142,8 @@ def _answer(study: Study, run: Run, target: str, examples: list[dict]):
         frame = answer_or_none(frame, run.record.get("null_threshold", 0.0))
     told = pd.DataFrame(examples).drop(columns="id")
     if row.kind == "tag":
-        return told.assign(prediction=frame["tags"].to_numpy())
+        tags = [repair(list(t)) if are_bio(labels) else list(t) for t in frame["tags"]]
+        return told.assign(prediction=tags)
     if row.kind == "choose":
         best = [e["choices"][int(i)] for e, i in zip(examples, frame["prediction"], strict=True)]
         return told.assign(prediction=best, scores=frame["scores"].to_numpy())

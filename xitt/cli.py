@@ -52,9 +52,10 @@ def run(
         return
     _quick_checks(study)
     batch.run(study, jobs, only, force, say=_say)
-    _say(f"results: {results.write(study)}")
+    tidy = results.collect(study)
+    _say(f"results: {results.write(study, tidy)}")
     if only is None:
-        _say(f"report: {site.write(study)}")
+        _say(f"report: {site.write(study, tidy)}")
 
 
 def _quick_checks(study) -> None:
@@ -96,8 +97,9 @@ def report(params: StudyFile) -> None:
     from .study import load_study
 
     study = load_study(params)
-    results.write(study)
-    _say(f"report: {site.write(study)}")
+    tidy = results.collect(study)
+    results.write(study, tidy)
+    _say(f"report: {site.write(study, tidy)}")
 
 
 @app.command()
@@ -115,16 +117,16 @@ def backbone(
     ship: Annotated[bool, typer.Option("--ship", help="Put it into the package, in place of the shipped one.")] = False,
 ) -> None:
     """Build a study's backbone by its recipe, also where a shipped one would do."""
-    from . import phases
+    from . import pretrained
     from .study import load_study
 
     study = load_study(params)
     if study.params.backbone.build is None:
         raise ParameterError(f"{study.path}: the backbone has no `build:` recipe; it is fetched, not built")
-    run = phases.build_backbone(study)
+    run = pretrained.build_backbone(study)
     _say(f"backbone: {run.model}")
     if ship:
-        _say(f"shipped: {phases.ship_backbone(study)}")
+        _say(f"shipped: {pretrained.ship_backbone(study)}")
 
 
 @app.command()
@@ -181,6 +183,65 @@ def submission(
     for line in folder.lines(manifest):
         _say(line)
     _say(f"submission: {out}")
+
+
+@app.command()
+def plan(
+    params: StudyFile,
+    design: Annotated[str | None, typer.Option(metavar="NAME", help="Only this design of the study.")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A measured machine or a GPU (H100, A100, L4 ...); default: this."),
+    ] = None,
+) -> None:
+    """What a study will cost: jobs, tokens, FLOPs and hours per phase, and what that is estimated from."""
+    from . import plan as planning
+    from .study import load_study
+
+    for line in planning.lines(load_study(params), design, device):
+        _say(line)
+
+
+@app.command()
+def bench(
+    parts: Annotated[
+        list[str] | None, typer.Argument(metavar="[training|inference|retrieval|linearity]...", help="Default: all.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(metavar="cpu|cuda", help="Default: a GPU if there is one.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="float32|bfloat16", help="Default: float32 on a CPU.")
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="pocket|small|large", help="Of the model; default: small on a CPU, else large."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Folder with hub/; default: XITT_DATA, else rows made here (none)."),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Times each side runs, in turns.")] = 3,
+    shapes: Annotated[str | None, typer.Option(metavar="nli,squad,pos", help="Kinds of data; default: all.")] = None,
+    steps: Annotated[int | None, typer.Option(min=2, help="Optimizer steps per repeat.")] = None,
+    examples: Annotated[int, typer.Option(min=0, help="Test sentences per set for inference; 0: all.")] = 1000,
+    prepare: Annotated[int, typer.Option(min=0, help="Steps that the model for inference is trained before.")] = 60,
+    rows: Annotated[int, typer.Option(min=10, help="Retrieval: vectors on each side.")] = 20_000,
+    width: Annotated[int, typer.Option(min=1, help="Retrieval: width of the vectors.")] = 1024,
+    attention_dropout: Annotated[
+        bool, typer.Option(help="Dropout of attention weights in training, on all sides alike.")
+    ] = True,
+    memory: Annotated[float, typer.Option(min=0.01, help="Retrieval: GiB beside the vectors.")] = 2.0,
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Default: outputs/bench/<device>-<time>.json.")
+    ] = None,
+    store: Annotated[bool, typer.Option("--store", help="Keep the figures in docs/performance/ too.")] = False,
+) -> None:
+    """Measure the engine beside Trainer and FAISS; what is finished is on disk at once. About 20 minutes on two cores."""
+    from pathlib import Path
+
+    from .bench import command
+
+    command.main(command.chosen(parts), device, precision, size, data, repeats, shapes, Path(out) if out else None, store, steps=steps,
+                 examples=examples or None, prepare=prepare, rows=rows, width=width, memory=memory, attention_dropout=attention_dropout)  # fmt: skip
 
 
 def _say(line: str) -> None:

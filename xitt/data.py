@@ -17,8 +17,9 @@ from typing import Any
 from . import hub, own_files, pools, readers
 from .checks import column_value, normalise, whole
 from .errors import DataError
+from .schema import Data
 from .sizes import PUBLISHED, published
-from .study import Data, Study
+from .study import Study
 from .tasks import Rows, Task
 
 Example = dict[str, Any]

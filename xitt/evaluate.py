@@ -5,37 +5,95 @@ All languages of a target go through the model in one length-sorted stream, with
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
 
 import numpy as np
 
-from . import metrics
+from . import metrics, packing
 from .batching import Features, Ragged, stream
 from .data import Split
 from .kinds import Kind
-from .progress import Progress
+from .progress import Progress, tell
 
 
 def run_model(model, kind: Kind, features: Features, device, pad: int, what: str = "") -> list:
-    """Outputs of every unit, in order, as the kind decodes them."""
+    """Outputs of every unit, in order, as the kind decodes them.
+
+    Where a batch does not fit the device's memory, it and all that follow are cut to half of the tokens; what fits is kept for the
+    model's next evaluation.
+
+    Raises
+    ------
+    torch.OutOfMemoryError
+        If not even one unit fits.
+    """
+    import torch
+
+    outputs: list = [None] * features.units
+    lengths, tokens = features.unit_lengths, features.ids.lengths
+    packed, size = packing.wanted(model, device.attention), _Fits(model, device)
+    batches = deque(stream(lengths, features.group, size.tokens))
+    progress, number = Progress(what, len(batches)) if what else None, 0
+    # one context for all batches: it keeps the weights it has cast
+    with torch.inference_mode(), device.autocast():
+        while batches:
+            units = batches.popleft()
+            found = _try(model, kind, features, units, device, pad, packed)
+            if found is None:
+                rest = np.concatenate([units, *batches])
+                cut = stream(lengths[rest], features.group, size.halve(units, lengths, features.group))
+                batches = deque(rest[part] for part in cut)
+                continue
+            for unit, output in zip(units, found, strict=True):
+                outputs[unit] = output
+            number += 1
+            if progress:
+                progress.total = number + len(batches)
+                progress.step(number, int(tokens[features.rows(units)].sum()))
+    return outputs
+
+
+def _try(model, kind: Kind, features: Features, units: np.ndarray, device, pad: int, packed: bool) -> list | None:
+    """Outputs of some units, or nothing if there is not the memory for more than one."""
     import torch
 
     from .train import to_device
 
-    outputs: list = [None] * features.units
-    batches = stream(features.unit_lengths, features.group, device.eval_batch_tokens)
-    progress = Progress(what, len(batches)) if what else None
-    lengths = features.ids.lengths
-    with torch.inference_mode():
-        for number, units in enumerate(batches, 1):
-            batch = to_device(kind.batch(features, units, pad), device)
-            with device.autocast():
-                logits = kind.forward(model, batch)
-            for unit, output in zip(units, kind.outputs(logits, batch, features, units), strict=True):
-                outputs[unit] = output
-            if progress:
-                progress.step(number, int(lengths[features.rows(units)].sum()))
-    return outputs
+    try:
+        batch = to_device(kind.batch(features, units, pad, packed=packed), device)
+        return kind.outputs(kind.forward(model, batch), batch, features, units)
+    except torch.OutOfMemoryError:
+        if len(units) == 1:
+            raise
+        return None
+
+
+class _Fits:
+    """Tokens of a batch that fit a device with a model: what the study says, until less is found to be the most."""
+
+    found: dict[tuple, int] = {}
+
+    def __init__(self, model, device):
+        config = model.config
+        self.key = (
+            device.name,
+            type(model).__name__,
+            config.hidden_size,
+            config.num_hidden_layers,
+            device.eval_batch_tokens,
+        )
+        self.tokens = self.found.get(self.key, device.eval_batch_tokens)
+
+    def halve(self, units: np.ndarray, lengths: np.ndarray, group: int) -> int:
+        """Half of a batch that did not fit, from now on."""
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self.tokens = self.found[self.key] = max(1, int(lengths[units].max()) * group * len(units) // 2)
+        tell(f"a batch does not fit the memory; evaluation goes on with {self.tokens:,} tokens at a time")
+        return self.tokens
 
 
 def predict(
@@ -48,8 +106,14 @@ def predict(
     device,
     what: str = "",
     pool: Split | None = None,
+    encode=None,
 ) -> dict:
     """Predictions frame per language of some splits, from one stream; ``pool`` are the candidates of a kind that ranks.
+
+    Parameters
+    ----------
+    encode : callable, optional
+        (kind, split, tokenizer, length, labels) → features, in place of the kind's own (``xitt.encoded``).
 
     Returns
     -------
@@ -57,7 +121,10 @@ def predict(
         Language → ``id, gold, prediction`` and the kind's own columns, one row per example.
     """
     read = [*splits, *([pool] if pool else [])]
-    encoded = [kind.encode(s.examples, tokenizer, length, labels) for s in read]
+    if encode is None:
+        encoded = [kind.encode(s.examples, tokenizer, length, labels) for s in read]
+    else:
+        encoded = [encode(kind, s, tokenizer, length, labels) for s in read]
     together = _concatenate(encoded)
     outputs = run_model(model, kind, together, device, tokenizer.pad_token_id, what)
     parts, start = [], 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from . import recipes
+from .bench import stored
 from .errors import ParameterError, nearest
 from .study import Study
 
@@ -60,6 +61,8 @@ def jobs(study: Study) -> list[Job]:
                 found.append(Job(f"03.{recipe}.s{seed}", "03_retrieval.ipynb", about, needs))
                 last.append(found[-1].name)
     found.append(Job("04", "04_transfer_matrix.ipynb", (), tuple(last)))
+    if stored.files(study.root):  # shows what xitt bench has left; nothing is measured
+        found.append(Job("90", "90_performance.ipynb"))
     return found
 
 

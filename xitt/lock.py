@@ -19,7 +19,8 @@ from .errors import DataError, ParameterError
 
 if TYPE_CHECKING:
     from .own import Checkpoint
-    from .study import Params, Study
+    from .schema import Params
+    from .study import Study
 
 _NOTE = (
     "Written by `xitt tasks PARAMS --pin`: what this study reads of the hub. Delete an entry to have it resolved anew."

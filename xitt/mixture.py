@@ -71,6 +71,11 @@ class Mixture:
             here = self.draws == number
             self._own[here] = np.arange(here.sum())
 
+    @property
+    def model(self):
+        """One of the task models; the encoder is in all of them."""
+        return self.parts[0].model
+
     def __getitem__(self, step: int) -> tuple[Part, np.ndarray]:
         part = self.parts[self.draws[step]]
         return part, part.order[int(self._own[step])]
@@ -90,6 +95,11 @@ class Alone:
 
     def __init__(self, part: Part):
         self.part, self.steps = part, part.order.steps
+
+    @property
+    def model(self):
+        """The task model."""
+        return self.part.model
 
     def __getitem__(self, step: int) -> tuple[Part, np.ndarray]:
         return self.part, self.part.order[step]

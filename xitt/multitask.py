@@ -17,12 +17,13 @@ from pathlib import Path
 import torch
 
 from . import backbone as encoders
-from . import data, mixture, phases, recipes, train
+from . import data, encoded, mixture, phases, recipes, train
 from .batching import EpochOrder, torch_seed
 from .errors import DataError
 from .kinds import kind
+from .metrics import null_threshold
 from .store import Spec, checksum, provenance, write_json
-from .study import Study
+from .study import Study, fingerprint
 from .train import Hyper
 
 _ENCODER, _HEAD = (f"model-0000{i}-of-00002.safetensors" for i in (1, 2))
@@ -75,11 +76,10 @@ def spec(study: Study, recipe: str, seed: int, encoder) -> Spec:
     inputs = {
         "parts": parts, "sampler": str(parsed.sampler), "encoder": encoder.identity, "seed": seed,
         "hyper": asdict(hyper(study, recipe)), "precision": study.params.engine.precision,
+        **study.params.engine.identity,
         "versions": {"train": train.VERSION, "mixture": mixture.VERSION},
     }  # fmt: skip
     if parsed.mlm:
-        from .study import fingerprint
-
         text = fingerprint(_lines(study, recipe))
         inputs["mlm"] = {"share": parsed.mlm, "text": text, "version": kind("mlm").version, **_mlm_recipe(study)}
     return Spec("intermediate", f"01.{parsed.file_name}.s{seed}", inputs)
@@ -108,7 +108,7 @@ def _lines(study: Study, recipe: str) -> list[dict]:
         If the study has no raw text.
     """
     from .build import text_lines
-    from .study import Build
+    from .schema import Build
 
     source, parsed = study.params.data, recipes.parse(recipe, study.tasks)
     steps = 0
@@ -156,6 +156,9 @@ def fit(study: Study, recipe: str, folder: Path, encoder, seed: int) -> dict:
     scores = {x.name: (x.model, _dev_score(study, x.name, tokenizer, where)) for x in parts if _has_dev(study, x.name)}
     dev = DevMean(scores) if scores else None
     summary = train.fit_mixture(model, mixed, h, seed, where, folder, tokenizer.pad_token_id, recipe, dev)
+    silence = {
+        n: null_threshold(own.frame(m)) for n, (m, own) in scores.items() if study.tasks[n].answer_rules == "squad_v2"
+    }
     model.cpu()
     weights = save_encoder(model.encoder, parts[0].model.base_model_prefix, tokenizer, folder / "model", encoder.path,
                            _card(study, recipe, "all its parts", "AutoModel", seed, summary))  # fmt: skip
@@ -173,8 +176,8 @@ def fit(study: Study, recipe: str, folder: Path, encoder, seed: int) -> dict:
         "parent": None, "encoder": encoders.open_folder(folder / "model", "").identity,
         "data": {"train": [sum(map(len, read.values())), sum(t.total for t in read.values())],
                  "revision": {n: t.commit for n, t in read.items()}},
-        "training": summary, "wall_seconds": round(time.monotonic() - begin, 1),
-        "provenance": provenance(study.root, where.name, where.precision),
+        "training": summary, **({"null_thresholds": silence} if silence else {}), "wall_seconds": round(time.monotonic() - begin, 1),
+        "provenance": provenance(study.root, where.name, where.precision, summary["attention"]),
     }  # fmt: skip
 
 
@@ -182,10 +185,9 @@ def _part(study: Study, task: str, tokenizer, encoder, seed: int) -> mixture.Par
     """One task, with the head and the order of examples that it would have alone."""
     row, h = study.tasks[task], phases.hyper(study, task)
     k = kind(row.kind)
-    features = k.encode(data.load(study, task, "train").examples, tokenizer, h.length, data.labels(study, task))
-    model = encoders.new_model(
-        encoder.path, k.auto_class, torch_seed(seed, "init"), **k.labels(data.labels(study, task))
-    )
+    labels = data.labels(study, task)
+    features = encoded.features(study, k, data.load(study, task, "train"), tokenizer, h.length, labels)
+    model = encoders.new_model(encoder.path, k.auto_class, torch_seed(seed, "init"), **k.labels(labels))
     k.head(model)
     order = EpochOrder(features.units, h.batch, h.steps(features.units), seed)
     return mixture.Part(task, model, k, features, order)
@@ -208,7 +210,8 @@ def _mlm_part(study: Study, recipe: str, tokenizer, encoder, seed: int) -> mixtu
             keys |= set(tensors.keys())
     if not any(key.startswith("lm_head.") for key in keys):
         raise DataError(f"recipe {recipe}: the backbone has no MLM head (lm_head) to go on with: {encoder.path}")
-    features = k.encode(_lines(study, recipe), tokenizer, h["length"])
+    lines = _lines(study, recipe)
+    features = encoded.of(study, k, lines, {"lines": fingerprint(lines)}, tokenizer, h["length"])
     model = encoders.load_model(encoder.path, k.auto_class)
     order = EpochOrder(features.units, h["batch"], 0, seed)
     return mixture.Part("mlm", model, k, features, order)

@@ -319,7 +319,7 @@ def open_checkpoint(checkpoint: Checkpoint, study_file: Path, root: Path, offlin
         If it is not there or is no encoder in Hugging Face layout.
     """
     from . import backbone as encoders
-    from .study import Backbone
+    from .schema import Backbone
 
     where, folder = f"{study_file}: intermediates: {checkpoint.name}", checkpoint.folder
     if folder is not None:

@@ -1,4 +1,4 @@
-"""Training as calls that are done once: the backbone, intermediate tasks, targets (scored by ``xitt.scoring``).
+"""Training as calls that are done once: intermediate tasks, targets (scored by ``xitt.scoring``).
 
 Each call makes a frozen specification, looks for a finished run of that specification and computes only what is missing. A
 run under way continues from its checkpoint.
@@ -9,16 +9,15 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from . import data, own, recipes, tasks
-from .errors import DataError
+from . import data, encoded, own, recipes, tasks
 from .kinds import kind
 from .metrics import METRICS, null_threshold, task_score
-from .progress import tell
-from .store import RunFolder, Spec, cores, note_use, provenance, read_json
+from .pretrained import backbone, backbone_ready
+from .runs import Run, device, runs_folder
+from .store import RunFolder, Spec, provenance
 from .study import Study
 from .train import Device, Hyper
 
@@ -27,76 +26,6 @@ DEFAULTS = {
     "lr": 1e-5, "epochs": 3, "batch": 32, "length": 256, "max_steps": None, "weight_decay": 0.01, "warmup": 0.1,
     "clip": 1.0, "eval_every": 1000, "eval_examples": 500,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run.
-
-    Attributes
-    ----------
-    path : pathlib.Path
-    record : dict
-        Contents of ``record.json``.
-    """
-
-    study: Study
-    path: Path
-    record: dict
-
-    def __post_init__(self):
-        note_use(self.path, self.record)
-
-    @property
-    def model(self) -> Path:
-        """Folder of the trained model.
-
-        Raises
-        ------
-        DataError
-            If the weights were not kept.
-        """
-        folder = self.path / "model"
-        if not folder.is_dir():
-            raise DataError(
-                f"{self.path.name}: the weights were not kept (keep: {self.study.params.keep}); "
-                f"`xitt run {self.study.path} --force {self.path.name.rsplit('-', 1)[0]}` makes them again"
-            )
-        return folder
-
-    def predict(self, target: str, texts):
-        """A try by hand with this run's recipe and seed, see :func:`xitt.by_hand.predict`."""
-        return self.study.predict(self.record["recipe"], target, texts, self.record["seed"])
-
-    @property
-    def log(self):
-        """Learning curve: a frame with ``step, loss, lr, tokens, seconds, dev``."""
-        import pandas as pd
-
-        return pd.read_json(self.path / "log.jsonl", lines=True)
-
-
-# --- where and how -------------------------------------------------------------------------------------------------
-def device(study: Study, alone: bool = False) -> Device:
-    """The device of this process, with its threads set; ``alone`` takes all cores (the backbone is built before all else).
-
-    Raises
-    ------
-    DataError
-        If the study asks for CUDA and there is none.
-    """
-    import torch
-
-    engine = study.params.engine
-    if engine.device == "cuda" and not torch.cuda.is_available():
-        raise DataError("engine.device: cuda, but torch sees no CUDA device; use `device: auto` or `cpu`")
-    name = "cuda" if engine.device != "cpu" and torch.cuda.is_available() else "cpu"
-    if alone or engine.threads:
-        torch.set_num_threads(cores() if alone else engine.threads)
-    torch.backends.cuda.matmul.allow_tf32 = False
-    return Device(
-        name, engine.precision, engine.micro_batch_tokens, engine.eval_batch_tokens, engine.checkpoint_seconds
-    )
 
 
 def hyper(study: Study, task: str) -> Hyper:
@@ -111,119 +40,6 @@ def hyper(study: Study, task: str) -> Hyper:
     if row.own:
         layers.insert(2, layers.pop(1))
     return Hyper(**{k: v for layer in layers for k, v in layer.items()})
-
-
-def runs_folder(study: Study) -> Path:
-    return study.out / "runs"
-
-
-# --- backbone ------------------------------------------------------------------------------------------------------
-def backbone(study: Study):
-    """The encoder before any training: fetched, or built by its recipe unless a build of that recipe is there.
-
-    Returns
-    -------
-    xitt.backbone.Encoder
-    """
-    return _backbone(study)
-
-
-@lru_cache(maxsize=4)
-def _backbone(study: Study):
-    from . import backbone as encoders
-
-    wanted = study.params.backbone
-    if wanted.build is None:
-        return encoders.fetch(wanted, study.root, study.params.data.offline)
-    if shipped := _shipped(study):
-        return encoders.open_folder(shipped, f"shipped with xitt ({wanted.shipped}), built by its recipe")
-    if wanted.shipped:
-        tell(f"backbone: the recipe differs from the shipped one of {wanted.shipped}; it is built here")
-    return encoders.open_folder(build_backbone(study).model, "built by this study's recipe")
-
-
-def _shipped(study: Study) -> Path | None:
-    """Folder of the backbone that comes with the package, if it was built by this very recipe."""
-    wanted = study.params.backbone
-    if not wanted.shipped:
-        return None
-    folder = Path(__file__).parent / wanted.shipped / "backbone"
-    recipe = read_json(folder / "recipe.json")
-    return folder if recipe and recipe["fingerprint"] == backbone_spec(study).fingerprint else None
-
-
-def backbone_spec(study: Study) -> Spec:
-    """Specification of a built backbone: its recipe, the text it reads, the versions of what makes it."""
-    from . import build as builder
-    from . import train
-
-    recipe = study.params.backbone.build
-    inputs = {
-        "recipe": recipe.model_dump(),
-        "versions": {"build": builder.VERSION, "train": train.VERSION, "mlm": kind("mlm").version},
-    }
-    if study.params.engine.precision != "float32":
-        inputs["precision"] = study.params.engine.precision
-    if recipe.text == "pocket":
-        from .pocket.text import VERSION
-
-        inputs["text"] = {"pocket": VERSION}
-    else:
-        inputs["text"] = builder.text_fingerprint(recipe, study.params.data)
-    return Spec("backbone", "backbone", inputs)
-
-
-def build_backbone(study: Study) -> Run:
-    """Build the backbone by its recipe (also where a shipped one would do), unless that run is there."""
-    from . import build as builder
-
-    spec = backbone_spec(study)
-    folder = RunFolder(runs_folder(study), spec)
-    with folder.lock():
-        if record := folder.record:
-            return Run(study, folder.path, record)
-        where = device(study, alone=True)
-        begin = time.monotonic()
-        summary = builder.build(study.params.backbone.build, study.params.data, folder.begin(), where)
-        record = folder.finish(
-            {
-                "training": summary,
-                "weights": summary["weights"],
-                "wall_seconds": round(time.monotonic() - begin, 1),
-                "provenance": provenance(study.root, where.name, where.precision),
-            }
-        )
-    return Run(study, folder.path, record)
-
-
-def ship_backbone(study: Study) -> Path:
-    """Put a built backbone into the package, with its recipe and checksum beside it: what ``shipped:`` then finds.
-
-    Raises
-    ------
-    DataError
-        If it is over 12 MB, the most that goes into the repository.
-    """
-    from .store import write_json
-
-    spec, run = backbone_spec(study), build_backbone(study)
-    size = sum(f.stat().st_size for f in run.model.iterdir())
-    if size > 12e6:
-        raise DataError(f"the backbone has {size / 1e6:.1f} MB; 12 MB is the most that is shipped")
-    folder = Path(__file__).parent / (study.params.backbone.shipped or study.name) / "backbone"
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(run.model, folder)
-    write_json(
-        folder / "recipe.json",
-        {
-            "fingerprint": spec.fingerprint,
-            "weights": run.record["weights"],
-            "inputs": spec.inputs,
-            "made_by": f"xitt backbone params/{study.path.name} --ship",
-            "record": run.record,
-        },
-    )
-    return folder
 
 
 # --- training ------------------------------------------------------------------------------------------------------
@@ -295,14 +111,6 @@ def trained(study: Study, recipe: str, seed: int):
     return record and encoders.from_record(folder.path / "model", record, f"{recipe}, seed {seed}")
 
 
-def backbone_ready(study: Study) -> bool:
-    """Whether the backbone can be opened without building it."""
-    wanted = study.params.backbone
-    if wanted.build is None or _shipped(study):
-        return True
-    return RunFolder(runs_folder(study), backbone_spec(study)).record is not None
-
-
 def train_task(
     study: Study,
     task: str,
@@ -343,6 +151,7 @@ def train_spec(study: Study, task: str, phase: str, recipe: str, seed: int, enco
                  **({} if row.answer_rules == "squad" else {"answer_rules": row.answer_rules})},
         "data": {s: data.load(study, task, s).fingerprint for s in ("train", "dev") if s in row.source.splits},
         "encoder": encoder.identity, "hyper": asdict(h), "seed": seed, "precision": study.params.engine.precision,
+        **study.params.engine.identity,
         **({"first": train_spec(study, row.first, phase, recipe, seed, encoder).fingerprint} if row.first else {}),
         "versions": {"train": train.VERSION, "kind": kind(row.kind).version,
                      "metric": METRICS[row.kind, row.metrics[0]].version},
@@ -366,7 +175,7 @@ def _fit(
     what = task if spec.phase == "intermediate" else f"{recipe} > {task}"
     training = data.load(study, task, "train")
     labels = data.labels(study, task)
-    features = k.encode(training.examples, tokenizer, h.length, labels)
+    features = encoded.features(study, k, training, tokenizer, h.length, labels)
     if before:
         model = encoders.load_model(encoder.path, k.auto_class)
     else:
@@ -387,7 +196,7 @@ def _fit(
         "encoder": encoders.open_folder(folder / "model", "").identity,
         "data": {"train": [len(training), training.total], "revision": training.commit},
         "training": summary, **more, "wall_seconds": round(time.monotonic() - begin, 1),
-        "provenance": provenance(study.root, where.name, where.precision),
+        "provenance": provenance(study.root, where.name, where.precision, summary["attention"]),
     }  # fmt: skip
 
 
@@ -404,9 +213,9 @@ class DevScore:
     def __init__(self, study: Study, task: str, tokenizer, h: Hyper, where: Device):
         self.row, self.where, self.pad = study.tasks[task], where, tokenizer.pad_token_id
         self.kind = kind(self.row.kind)
-        self.examples = data.load(study, task, "dev").examples[: h.eval_examples]
-        self.labels = data.labels(study, task)
-        self.features = self.kind.encode(self.examples, tokenizer, h.length, self.labels)
+        split, self.labels = data.load(study, task, "dev"), data.labels(study, task)
+        self.examples = split.examples[: h.eval_examples]
+        self.features = encoded.features(study, self.kind, split, tokenizer, h.length, self.labels, h.eval_examples)
 
     def frame(self, model):
         """Predictions on the dev examples."""

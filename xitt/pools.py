@@ -23,7 +23,7 @@ from typing import Any
 from . import checks, hub, readers
 from .errors import DataError
 from .readers import Raw
-from .study import Data
+from .schema import Data
 from .tasks import TASKS, Task
 
 Example = dict[str, Any]

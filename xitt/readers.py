@@ -18,7 +18,8 @@ from typing import Any
 from . import hub, own_files
 from .errors import DataError, unknown
 from .languages import ISO3, TYDIQA_NAMES, UD_NAMES
-from .study import Data, expand
+from .parameters import expand
+from .schema import Data
 from .tasks import Task
 
 Example = dict[str, Any]

@@ -1,152 +1,202 @@
-"""Sentence retrieval without training: embed, search, mine, rank.
+"""Sentence retrieval without training: embed and mine; the search itself is ``xitt.search``.
 
-Vectors are means over the tokens of one layer (paper_facts 2.5), of unit length. Search is exact, by blocks, in bounded
-memory; margins follow Artetxe and Schwenk (2019), section 3.
+Vectors are means over the tokens of one layer (paper_facts 2.5), of unit length. Margins follow Artetxe and Schwenk (2019), section 3.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import NamedTuple
+
 import numpy as np
 
 from .batching import Ragged, stream
+from .progress import Progress
+from .search import MEMORY, both_ways, nearest, rank
+from .vectors import Shelf, Vectors
+
+__all__ = ["MEMORY", "VERSION", "best_threshold", "embed", "margins", "mine", "nearest", "rank"]
 
 #: raised when the numbers change
 VERSION = 1
 
+#: architectures whose hidden states are what goes into the first layer and what comes out of each
+_BY_LAYER = ("bert", "roberta", "xlm-roberta")
+_TOKENISED = 8192  # texts tokenised at a time: the tokenizer's lists take many times the memory of the ids
 
-def embed(model, tokenizer, texts: list[str], layers: tuple[int, ...], length: int, device) -> dict[int, np.ndarray]:
+
+# --- embedding -----------------------------------------------------------------------------------------------------
+def embed(
+    model, tokenizer, texts: list[str], layers: tuple[int, ...], length: int, device, memory: int | None = None,
+    folder: Path | None = None, tokenise=None,
+) -> dict[int, np.ndarray]:  # fmt: skip
     """Mean-pooled unit vectors of several layers from one forward pass.
 
     Parameters
     ----------
+    texts : list of str
+        Best each once.
     layers : tuple of int
-        Indices into ``hidden_states``; 0 is the embeddings.
+        Indices into ``hidden_states``; 0 is the embeddings. Nothing is computed above the highest.
+    length : int
+        Most tokens of a text.
+    memory : int, optional
+        Bytes of vectors to hold. More of them are kept in ``folder``, in half precision (a cosine moves by about 1e-4), written as
+        they are made; a second call with the same texts goes on from what is there. The caller deletes the folder.
+    folder : pathlib.Path, optional
+    tokenise : callable, optional
+        In place of :func:`tokenised`, for example from what is kept (``xitt.encoded.texts``).
 
     Returns
     -------
-    dict of int to ndarray (texts, width), float32
+    dict of int to ndarray (texts, width)
+        float32, or float16 mapped from disk.
+
+    Raises
+    ------
+    DataError
+        If the disk has no room.
     """
+    width = model.config.hidden_size
+    each = 4 * width * len(layers)
+    if folder is None or memory is None or len(texts) * each <= memory:
+        return dict(zip(layers, _means(model, tokenizer, texts, layers, length, device, tokenise), strict=True))
+    shelf, step = Shelf(folder, texts, layers, width, f"{length} tokens"), max(1, memory // each)
+    progress = Progress("embedding", len(texts), shelf.done)
+    while shelf.done < len(texts):
+        some = texts[shelf.done : shelf.done + step]
+        shelf.add(_means(model, tokenizer, some, layers, length, device, tokenise))
+        progress.step(shelf.done)
+    return shelf.open()
+
+
+def _means(model, tokenizer, texts: list[str], layers: tuple[int, ...], length: int, device, tokenise) -> np.ndarray:
+    """Unit vectors of some texts (layers, texts, width), float32, from one length-sorted stream."""
     import torch
 
     from .train import to_device
 
-    ids = Ragged.of(tokenizer(texts, truncation=True, max_length=length)["input_ids"])
-    vectors = {layer: np.empty((len(texts), model.config.hidden_size), np.float32) for layer in layers}
+    ids = (tokenise or tokenised)(tokenizer, texts, length)
+    vectors = np.empty((len(layers), len(texts), model.config.hidden_size), np.float32)
     with torch.inference_mode():
         for rows in stream(ids.lengths, 1, device.eval_batch_tokens):
             matrix = ids.padded(rows, tokenizer.pad_token_id).astype(np.int64)
             mask = (np.arange(matrix.shape[1])[None, :] < ids.lengths[rows][:, None]).astype(np.int64)
             batch = to_device({"input_ids": matrix, "attention_mask": mask}, device)
             with device.autocast():
-                hidden = model(**batch, output_hidden_states=True).hidden_states
-            weight = batch["attention_mask"][:, :, None].float()
-            for layer in layers:
-                mean = (hidden[layer].float() * weight).sum(1) / weight.sum(1)
-                vectors[layer][rows] = torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
+                means = _layer_means(model, batch, layers)
+            vectors[:, rows] = torch.nn.functional.normalize(means, dim=-1).cpu().numpy()
     return vectors
 
 
-def nearest(queries: np.ndarray, index: np.ndarray, k: int, block: int = 4096) -> tuple[np.ndarray, np.ndarray]:
-    """Exact k nearest rows by inner product, block by block.
+def tokenised(tokenizer, texts: list[str], length: int) -> Ragged:
+    """Token ids of texts; the tokenizer's own lists are let go part by part."""
+    parts = [
+        Ragged.of(tokenizer(texts[i : i + _TOKENISED], truncation=True, max_length=length)["input_ids"])
+        for i in range(0, len(texts), _TOKENISED)
+    ]
+    values = np.concatenate([p.values for p in parts])
+    return Ragged(values, np.concatenate([[0], np.cumsum(np.concatenate([p.lengths for p in parts]))]))
 
-    Returns
-    -------
-    scores, rows : ndarray (queries, k)
-        Best first; equal scores by row number.
+
+class _Enough(Exception):
+    """The highest layer asked for is computed."""
+
+
+def _layer_means(model, batch: dict, layers: tuple[int, ...]):
+    """Mean over the tokens of some layers (layers, rows, width), float32.
+
+    Taken while the model computes, so that one hidden state is held where ``output_hidden_states`` holds all (25 of XLM-R Large),
+    and no layer above the highest is computed.
     """
     import torch
 
-    k = min(k, len(index))
-    if k == 0:
-        raise ValueError("there is nothing to search in")
-    scores, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
-    base = torch.from_numpy(index)
-    for start in range(0, len(queries), block):
-        part = torch.from_numpy(queries[start : start + block])
-        best, where = None, None
-        for offset in range(0, len(index), block):
-            s = part @ base[offset : offset + block].T
-            top, at = _best(s, k)
-            at = at + offset
-            if best is not None:
-                top, at = torch.cat([best, top], 1), torch.cat([where, at], 1)
-                order = top.sort(dim=1, descending=True, stable=True).indices[:, :k]
-                top, at = top.gather(1, order), at.gather(1, order)
-            best, where = top, at
-        scores[start : start + block], rows[start : start + block] = best.numpy(), where.numpy()
-    return scores, rows
+    weight = batch["attention_mask"][:, :, None].float()
+    total = weight.sum(1)
+
+    def mean(state):
+        return (state.float() * weight).sum(1) / total
+
+    if model.config.model_type not in _BY_LAYER:
+        states = model(**batch, output_hidden_states=True).hidden_states
+        return torch.stack([mean(states[layer]) for layer in layers])
+    found = {}
+
+    def keep(layer: int, state) -> None:
+        if layer in layers:
+            found[layer] = mean(state)
+        if layer == max(layers):
+            raise _Enough
+
+    blocks = model.encoder.layer
+    handles = [blocks[0].register_forward_pre_hook(lambda _, given: keep(0, given[0]))]
+    for number, block in enumerate(blocks, 1):
+        handles.append(block.register_forward_hook(lambda _, given, made, number=number: keep(number, made)))
+    try:
+        model(**batch)
+    except _Enough:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+    return torch.stack([found[layer] for layer in layers])
 
 
-def rank(
-    queries: np.ndarray, index: np.ndarray, gold: list[list[int]], k: int, entries: int = 2**26
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Exact k nearest rows by inner product, and the place of the best right row among all.
+# --- mining --------------------------------------------------------------------------------------------------------
+class Margins(NamedTuple):
+    """Ratio margins of two sets to their nearest neighbours in each other.
 
-    Parameters
+    Attributes
     ----------
-    queries, index : ndarray (rows, width), float32
-    gold : list of list of int
-        Right rows of the index, at least one per query.
-    entries : int
-        Most scores held at a time.
-
-    Returns
-    -------
-    scores, rows : ndarray (queries, k)
-        Best first; equal scores by row number.
-    places : ndarray (queries,)
-        From 1, by the same scores and the same order of equal ones.
+    forward, backward : ndarray (rows, k), float32
+        Of each row of the first set, and of the second, with its neighbours.
+    to_second, to_first : ndarray (rows, k), int64
+        The neighbours, nearest by cosine first.
     """
-    import torch
 
-    k, block = min(k, len(index)), max(1, entries // len(index))
-    scores, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
-    places, base, place = np.empty(len(queries), np.int64), torch.from_numpy(index), torch.arange(len(index))
-    for start in range(0, len(queries), block):
-        part = torch.from_numpy(queries[start : start + block]) @ base.T
-        top, at = _best(part, k)
-        scores[start : start + block], rows[start : start + block] = top.numpy(), at.numpy()
-        best = torch.tensor([min(right, key=lambda r, s=own: (-s[r], r))
-                             for right, own in zip(gold[start : start + block], part.numpy(), strict=True)])[:, None]  # fmt: skip
-        own = part.gather(1, best)
-        ahead = (part > own) | ((part == own) & (place < best))
-        places[start : start + block] = 1 + ahead.sum(dim=1).numpy()
-    return scores, rows, places
+    forward: np.ndarray
+    to_second: np.ndarray
+    backward: np.ndarray
+    to_first: np.ndarray
 
 
-def _best(scores, k: int):
-    """The k largest of each row, equal ones by place: topk alone leaves their order open."""
-    k = min(k, scores.shape[1])
-    top, at = scores.topk(min(k + 1, scores.shape[1]), dim=1)
-    if top.shape[1] > 1 and (top[:, 1:] == top[:, :-1]).any():
-        top, at = scores.sort(dim=1, descending=True, stable=True)
-    return top[:, :k], at[:, :k]
+def margins(
+    first: np.ndarray | Vectors, second: np.ndarray | Vectors, k: int = 4, *, memory: int = MEMORY, device: str = "cpu"
+) -> Margins:
+    """Ratio margins both ways (Artetxe and Schwenk 2019, section 3), without the full matrix.
+
+    The margin of a pair is its cosine over the mean cosine of both rows to their ``k`` nearest neighbours in the other set; parameters
+    as of :func:`xitt.search.both_ways`.
+    """
+    (forward, to_second), (backward, to_first) = both_ways(first, second, k, memory=memory, device=device)
+    mean_first, mean_second = forward.mean(1), backward.mean(1)
+    return Margins(
+        forward / ((mean_first[:, None] + mean_second[to_second]) / 2), to_second,
+        backward / ((mean_second[:, None] + mean_first[to_first]) / 2), to_first,
+    )  # fmt: skip
 
 
-def mine(first: np.ndarray, second: np.ndarray, k: int = 4) -> list[tuple[int, int, float]]:
+def mine(
+    first: np.ndarray | Vectors, second: np.ndarray | Vectors, k: int = 4, *, memory: int = MEMORY, device: str = "cpu"
+) -> list[tuple[int, int, float]]:
     """Pairs of rows by ratio margin, each row used once, best first (paper_facts 2.5).
 
-    The candidates are the best partner of each row in both directions; a pair's margin is its cosine over the mean
-    cosine of both rows to their ``k`` nearest neighbours.
+    The candidates are the best partner of each row in both directions; parameters as of :func:`margins`.
     """
-    forward, to_second = nearest(first, second, k)
-    backward, to_first = nearest(second, first, k)
-    mean_first, mean_second = forward.mean(1), backward.mean(1)
-    margin_f = forward / ((mean_first[:, None] + mean_second[to_second]) / 2)
-    margin_b = backward / ((mean_second[:, None] + mean_first[to_first]) / 2)
+    margin_f, to_second, margin_b, to_first = margins(first, second, k, memory=memory, device=device)
     best_f, best_b = margin_f.argmax(1), margin_b.argmax(1)
     rows_f, rows_b = np.arange(len(first)), np.arange(len(second))
     pairs = np.concatenate(
         [np.stack([rows_f, to_second[rows_f, best_f]], 1), np.stack([to_first[rows_b, best_b], rows_b], 1)]
     )
-    margins = np.concatenate([margin_f[rows_f, best_f], margin_b[rows_b, best_b]])
+    values = np.concatenate([margin_f[rows_f, best_f], margin_b[rows_b, best_b]])
     used_first, used_second, mined = set(), set(), []
-    for i in np.argsort(-margins, kind="stable"):
+    for i in np.argsort(-values, kind="stable"):
         a, b = int(pairs[i, 0]), int(pairs[i, 1])
         if a not in used_first and b not in used_second:
             used_first.add(a)
             used_second.add(b)
-            mined.append((a, b, float(margins[i])))
+            mined.append((a, b, float(values[i])))
     return mined
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
-from . import data, own, recipes
+from . import data, encoded, own, packing, recipes
 from .errors import DataError
 from .kinds import kind
 from .metrics import METRICS
-from .phases import Run, about, device, encoder_of, hyper, runs_folder, train_spec, train_task, trained
+from .phases import about, encoder_of, hyper, train_spec, train_task, trained
+from .runs import Run, device, runs_folder
 from .store import RunFolder, Spec, fresh_folder, note_use, provenance, read_json, write_json
 from .study import Study, fingerprint
 
@@ -114,7 +116,8 @@ def _score(study: Study, run: Run, target: str, encoder, parent: dict | None) ->
     splits = [data.load(study, target, "test", x) for x in data.languages(study, target)]
     what = f"{run.record['recipe']} > {target}: scoring {len(splits)} languages"
     pool = data.pool(study, target) if k.pooled else None
-    frames = predict(model, k, tokenizer, splits, length, data.labels(study, target), where, what, pool)
+    labels, encode = data.labels(study, target), partial(encoded.features, study)
+    frames = predict(model, k, tokenizer, splits, length, labels, where, what, pool, encode)
     if row.answer_rules == "squad_v2":
         frames = {x: answer_or_none(f, run.record.get("null_threshold", 0.0)) for x, f in frames.items()}
     _write(
@@ -125,13 +128,16 @@ def _score(study: Study, run: Run, target: str, encoder, parent: dict | None) ->
         frames,
         splits,
         {"run": run.path.name, "seconds": round(time.monotonic() - begin, 2)},
+        packing.path(model, where),
         row,
     )
     _drop_weights(study, run, row.train)
     return place
 
 
-def _write(study: Study, place: Path, wanted: str, inputs: dict, frames: dict, splits: list, more: dict, row) -> None:
+def _write(
+    study: Study, place: Path, wanted: str, inputs: dict, frames: dict, splits: list, more: dict, attention: str, row
+) -> None:
     """Store predictions by language and, last, the record with their scores."""
     from .evaluate import scores, write_predictions
 
@@ -144,7 +150,7 @@ def _write(study: Study, place: Path, wanted: str, inputs: dict, frames: dict, s
             "sizes": {s.language: [len(s), s.total] for s in splits},
             "counted": {x: len(f) for x, f in frames.items()},
             "scores": {x: scores(row, f, x) for x, f in frames.items()},
-            "provenance": provenance(study.root, where.name, where.precision), **more,
+            "provenance": provenance(study.root, where.name, where.precision, attention), **more,
         })  # fmt: skip
 
 
@@ -266,6 +272,7 @@ def _search(
     from .evaluate import scores
     from .progress import tell
     from .retrieval import embed
+    from .vectors import Vectors
 
     row, settings, where, begin = study.tasks[target], study.params.retrieval, device(study), time.monotonic()
     k, tokenizer = kind(row.kind), encoders.load_tokenizer(encoder.path)
@@ -278,43 +285,51 @@ def _search(
     number = {t: i for i, t in enumerate(texts)}
     tell(f"{recipe} > {target}: embedding {len(texts):,} sentences in {count + 1} layers")
     length = min(settings.length, model.config.max_position_embeddings - 2)
-    vectors = embed(model, tokenizer, texts, tuple(range(count + 1)), length, where)
+    disk = place.parent.parent / "vectors"
+    limits, tokenise = {"memory": settings.memory, "device": where.name}, partial(encoded.texts, study)
+
+    def embedded(texts: list[str], layers: tuple[int, ...], name: str) -> dict:
+        return embed(model, tokenizer, texts, layers, length, where, settings.memory, disk / name, tokenise)
+
+    vectors = embedded(texts, tuple(range(count + 1)), "test")
     rows = [[np.array([number[t] for t in side]) for side in pair] for pair in sides]
     samples = [data.load(study, target, "dev", s.language) for s in splits] if _strict(row) else []
-    strict = _thresholds(
-        samples, k, settings.neighbours, lambda t: embed(model, tokenizer, t, (layer,), length, where)[layer]
-    )
+    strict = _thresholds(samples, k, settings.neighbours, lambda t: embedded(t, (layer,), "sample")[layer], limits)
     sweep: dict[str, dict[str, float]] = {}
     for depth, matrix in vectors.items():
-        frames = {
-            s.language: k.predict(s.examples, matrix[a], matrix[b], settings.neighbours, None, strict.get(s.language))
-            for s, (a, b) in zip(splits, rows, strict=True)
-        }
+        frames = {}
+        for s, (a, b) in zip(splits, rows, strict=True):
+            first, second = Vectors(matrix)[a], Vectors(matrix)[b]
+            best = strict.get(s.language)
+            frames[s.language] = k.predict(s.examples, first, second, settings.neighbours, None, best, **limits)
         sweep[str(depth)] = {x: scores(row, f, x)[row.metrics[0]] for x, f in frames.items()}
         if depth == layer:
-            _write(
-                study,
-                place,
-                wanted,
-                inputs,
-                frames,
-                splits,
-                {
-                    "layer": layer,
-                    "thresholds": {x: f.attrs.get("threshold") for x, f in frames.items()},
-                    "strict_thresholds": strict,
-                    "seconds": round(time.monotonic() - begin, 2),
-                },
-                row,
-            )
+            more = {
+                "layer": layer,
+                "thresholds": {x: f.attrs.get("threshold") for x, f in frames.items()},
+                "strict_thresholds": strict,
+                "vectors": str(matrix.dtype),
+                "seconds": round(time.monotonic() - begin, 2),
+            }
+            _write(study, place, wanted, inputs, frames, splits, more, "padded, sdpa", row)
+    shutil.rmtree(disk, ignore_errors=True)
     tell(f"{recipe} > {target}: {len(splits)} languages, layer {layer}, took {time.monotonic() - begin:.0f} s")
     return sweep, layer
 
 
-def _thresholds(samples: list, k, neighbours: int, vectors) -> dict[str, float]:
-    """The margin that is best on each language's sample set: the strict protocol's threshold, at the fixed layer."""
-    found = {}
-    for sample in samples:
-        first, second = (vectors(side) for side in k.texts(sample.examples))
-        found[sample.language] = k.threshold(sample.examples, first, second, neighbours)
+def _thresholds(samples: list, k, neighbours: int, vectors, limits: dict) -> dict[str, float]:
+    """The margin that is best on each language's sample set: the strict protocol's threshold, at the fixed layer.
+
+    ``vectors`` gives the matrix of some texts, each once; ``limits`` are of the search.
+    """
+    from .vectors import Vectors
+
+    if not samples:
+        return {}
+    sides = [k.texts(s.examples) for s in samples]
+    number = {t: i for i, t in enumerate(dict.fromkeys(t for pair in sides for side in pair for t in side))}
+    matrix, found = Vectors(vectors(list(number))), {}
+    for sample, pair in zip(samples, sides, strict=True):
+        first, second = (matrix[[number[t] for t in side]] for side in pair)
+        found[sample.language] = k.threshold(sample.examples, first, second, neighbours, **limits)
     return found

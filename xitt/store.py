@@ -48,21 +48,28 @@ class Spec:
         return f"{self.label}-{self.fingerprint[:8]}"
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
+@contextlib.contextmanager
+def fresh_file(path: Path) -> Iterator[Path]:
+    """A file to write, renamed to ``path`` when it is whole and on disk. Nothing is left of a failed try."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
+        yield Path(name)
+        with open(name, "r+b") as file:
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+            os.unlink(name)
         raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    with fresh_file(path) as file:
+        file.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -204,8 +211,8 @@ def commit(root: str) -> str:
         return ""
 
 
-def provenance(root: Path, device: str, precision: str) -> Json:
-    """What a number came from: code, versions, machine, time."""
+def provenance(root: Path, device: str, precision: str, attention: str = "padded, sdpa") -> Json:
+    """What a number came from: code, versions, machine, time; ``attention`` is what ``xitt.packing.path`` says."""
     from importlib.metadata import version
 
     import torch
@@ -223,7 +230,7 @@ def provenance(root: Path, device: str, precision: str) -> Json:
         "device": name,
         "threads": torch.get_num_threads(),
         "precision": precision,
-        "attention": "sdpa",
+        "attention": attention,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 

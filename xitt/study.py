@@ -12,242 +12,17 @@ import json
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import (
-    Field,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from typing import Any
 
 from . import lock, own, recipes, tasks
 from .errors import ParameterError, nearest, unknown
-from .parameters import Commit, Model, Recipe, expand, read_extended, read_yaml, validate
+from .parameters import expand, read_extended, read_yaml, validate
+from .schema import Design, Params
 from .variants import canonical as canonical_target
 
 __all__ = ["Study", "expand", "find_study", "fingerprint", "load_study", "read_yaml"]
 
 
-def _rows(info: ValidationInfo) -> tasks.Rows | None:
-    """Tasks that a file may name: the study's; without one, those of the package; ``None``: they were checked before."""
-    return (info.context or {}).get("rows", tasks.TASKS)
-
-
-class Limits(Model):
-    """How many examples are read at most; ``null`` is all."""
-
-    train: PositiveInt | None = None
-    dev: PositiveInt | None = None
-    test: PositiveInt | None = None
-
-
-class Data(Model):
-    """Where examples come from."""
-
-    source: Literal["pocket", "folder", "hub"]
-    folder: str | None = None  # holds hub/ and local/; ${XITT_DATA} is expanded
-    missing: Literal["error", "skip"] = "error"  # what a language without data means
-    limits: Limits = Limits()
-    task_limits: dict[str, Limits] = {}
-    languages: tuple[str, ...] | None = None  # scored languages; null is all that a task has
-    benchmark: Literal["xtreme", "xtreme-r"] = "xtreme"  # xtreme-r scores some tasks in more languages
-    commits: dict[str, Commit] = {}  # hub repository -> commit to read; a lock file adds to it (xitt.lock)
-    offline: bool = False  # hub: read what is in the cache, ask for nothing
-
-    @field_validator("task_limits", mode="after")
-    @classmethod
-    def _known_tasks(cls, value: dict, info: ValidationInfo) -> dict:
-        for name in value:
-            _check_task(name, _rows(info))
-        return value
-
-    @field_validator("languages", mode="after")
-    @classmethod
-    def _known_languages(cls, value: tuple | None, info: ValidationInfo) -> tuple | None:
-        rows = _rows(info)
-        known = sorted({x for t in (rows or {}).values() for x in (*t.languages, *t.more)})
-        for code in value or ():
-            if rows is not None and code not in known:
-                raise ValueError(unknown("language", code, known))
-        return value
-
-    @model_validator(mode="after")
-    def _folder_given(self) -> Data:
-        if self.source == "folder" and not self.folder:
-            raise ValueError("source: folder needs `folder:`, for example ${XITT_DATA}")
-        return self
-
-    def revision(self, source: tasks.Source) -> str:
-        """What to read of a repository: the pinned commit, else what the task's row says (a commit or a name)."""
-        return self.commits.get(source.repository, source.revision)
-
-
-class Architecture(Model):
-    """Size of an XLM-R that is built here."""
-
-    width: PositiveInt = 128
-    layers: PositiveInt = 4
-    heads: PositiveInt = 4
-    feed_forward: PositiveInt = 512
-    vocabulary: PositiveInt = 8000
-    max_length: PositiveInt = 256
-
-
-class Build(Model):
-    """Recipe of a backbone that is trained here, by ``00_backbone``, on raw text."""
-
-    text: Literal["pocket", "folder"]
-    languages: tuple[str, ...] | None = None
-    lines: PositiveInt | None = None  # per language
-    architecture: Architecture = Architecture()
-    tokens: PositiveInt = 4_000_000  # tokens seen in training
-    batch_tokens: PositiveInt = 8192
-    length: PositiveInt = 128
-    lr: PositiveFloat = 1e-3
-    masked: PositiveFloat = 0.25
-    pairs: float = Field(0.5, ge=0, le=1)  # share of batches that are pairs of two languages (pocket text only)
-    language_noise: float | None = Field(
-        None, ge=0
-    )  # pocket: word vectors start as concept vector + noise of this size
-    exponent: float = Field(0.5, gt=0, le=1)  # languages are drawn with p ~ size ** exponent
-    seed: NonNegativeInt = 0
-
-
-class Backbone(Model):
-    """Exactly one of: a hub repository, a folder in Hugging Face layout, a recipe to build one."""
-
-    hub: str | None = None
-    revision: str | None = None
-    folder: str | None = None
-    build: Build | None = None
-    shipped: str | None = (
-        None  # name of a built backbone that comes with the package (used while its recipe is unchanged)
-    )
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Backbone:
-        if sum(x is not None for x in (self.hub, self.folder, self.build)) != 1:
-            raise ValueError("give exactly one of `hub:`, `folder:` and `build:`")
-        if self.revision and not self.hub:
-            raise ValueError("`revision:` goes with `hub:`")
-        return self
-
-
-class Engine(Model):
-    """How work is done; nothing here may change a result beyond rounding."""
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["float32", "bfloat16"] = "float32"
-    threads: PositiveInt | None = None  # CPU threads per job; null: the machine's cores over its slots
-    micro_batch_tokens: PositiveInt = 8192
-    eval_batch_tokens: PositiveInt = 16384
-    checkpoint_seconds: PositiveFloat = 60.0
-
-
-class Retrieval(Model):
-    """How sentence vectors are made when nothing is trained (paper_facts 2.5)."""
-
-    layer: int | None = Field(None, ge=0)  # hidden_states index; null: round(14/24 x layers)
-    length: PositiveInt = 512
-    neighbours: PositiveInt = 4
-
-
-class Params(Model):
-    """Contents of ``params/<study>.yaml``."""
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    title: str
-    note: str = ""
-    extends: str | None = None
-    designs: tuple[str, ...]
-    data: Data
-    backbone: Backbone
-    recipe: Recipe = Recipe()
-    recipes: dict[str, Recipe] = {}  # by task; multitask and mlm too, as far as recipes.SETTINGS goes
-    retrieval: Retrieval = Retrieval()
-    tasks: dict[str, own.Own] = {}  # the user's own rows (xitt.own)
-    intermediates: tuple[str | own.Checkpoint, ...] | None = None  # other rows than the designs name
-    targets: tuple[str, ...] | None = None
-    seeds: tuple[NonNegativeInt, ...] = (0,)
-    keep: Literal["all", "intermediates", "none"] = "intermediates"
-    engine: Engine = Engine()
-
-    @field_validator("recipes", mode="after")
-    @classmethod
-    def _known_tasks(cls, value: dict, info: ValidationInfo) -> dict:
-        for name, recipe in value.items():
-            if name not in recipes.SETTINGS:
-                _check_task(name, _rows(info))
-            elif wrong := [k for k in recipe.model_dump(exclude_none=True) if k not in recipes.SETTINGS[name]]:
-                raise ValueError(f"{name}: {unknown('setting', wrong[0], recipes.SETTINGS[name])}")
-        return value
-
-    @field_validator("intermediates", mode="after")
-    @classmethod
-    def _known_recipes(cls, value: tuple | None, info: ValidationInfo) -> tuple | None:
-        for entry in value or ():
-            if isinstance(entry, str):
-                _check_recipe(entry, _rows(info))
-        return value
-
-    @field_validator("targets", mode="after")
-    @classmethod
-    def _known_targets(cls, value: tuple | None, info: ValidationInfo) -> tuple | None:
-        return value and tuple(_target(name, _rows(info)) for name in value)
-
-    @field_validator("designs", "seeds", mode="after")
-    @classmethod
-    def _some_each_once(cls, value: tuple) -> tuple:
-        if not value or len(set(value)) != len(value):
-            raise ValueError("at least one is needed, each once")
-        return value
-
-
-class Design(Model):
-    """Contents of ``params/designs/<design>.yaml``: which recipes meet which targets. Free of scale."""
-
-    name: str
-    question: str
-    intermediates: tuple[str, ...]
-    targets: tuple[str, ...]
-
-    @field_validator("intermediates", mode="after")
-    @classmethod
-    def _known_recipes(cls, value: tuple, info: ValidationInfo) -> tuple:
-        for name in value:
-            _check_recipe(name, _rows(info))
-        return value
-
-    @field_validator("targets", mode="after")
-    @classmethod
-    def _known_targets(cls, value: tuple, info: ValidationInfo) -> tuple:
-        return tuple(_target(name, _rows(info)) for name in value)
-
-
-def _check_recipe(name: str, rows: tasks.Rows) -> None:
-    try:
-        recipes.parse(name, rows)
-    except ParameterError as error:
-        raise ValueError(str(error)) from None
-
-
-def _check_task(name: str, rows: tasks.Rows | None) -> None:
-    if rows is not None and name not in rows:
-        raise ValueError(unknown("task", name, list(rows)))
-
-
-def _target(name: str, rows: tasks.Rows) -> str:
-    try:
-        return canonical_target(rows, name)
-    except ParameterError as error:
-        raise ValueError(str(error)) from None
-
-
-# --- the study -----------------------------------------------------------------------------------------------------
 class Study:
     """A scale and its designs, with the folder its results live in.
 
@@ -359,10 +134,10 @@ class Study:
 
     # --- work, in the words of the notebooks -----------------------------------------------------------------------
     def backbone(self):
-        """The encoder before any training, see :func:`xitt.phases.backbone`."""
-        from . import phases
+        """The encoder before any training, see :func:`xitt.pretrained.backbone`."""
+        from . import pretrained
 
-        return phases.backbone(self)
+        return pretrained.backbone(self)
 
     def train(self, recipe: str, seed: int = 0):
         """Phase 1: the run of an intermediate recipe; trained unless it is there. ``None`` for ``none`` and for a checkpoint."""

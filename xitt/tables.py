@@ -50,8 +50,10 @@ def difference(study: Study, recipe: str, target: str, against: str = "none") ->
 
 
 # --- the transfer matrix -------------------------------------------------------------------------------------------
-def transfer(study: Study) -> pd.DataFrame:
+def transfer(study: Study, tidy: pd.DataFrame | None = None) -> pd.DataFrame:
     """Every intermediate × target: score, change against ``none`` in points with interval and corrected p.
+
+    ``tidy`` are the study's results where they are at hand; they are collected otherwise.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def transfer(study: Study) -> pd.DataFrame:
         ``intermediate, target, value, change, low, high, p, q, how, at_chance``; one row per cell that is there. ``q`` is
         Benjamini–Hochberg over the whole table.
     """
-    tidy = study.results()
+    tidy = study.results() if tidy is None else tidy
     means = results.main_scores(tidy, study.tasks)
     floor = results.chance_levels(tidy, study.tasks)
     rows = []
@@ -87,9 +89,9 @@ def at_chance(study: Study, recipe: str, target: str, chance: float) -> bool:
     return bool(found) and stats.interval(found)[1] <= chance
 
 
-def by_language(study: Study, target: str | None = None) -> pd.DataFrame:
+def by_language(study: Study, target: str | None = None, tidy: pd.DataFrame | None = None) -> pd.DataFrame:
     """Scores per language, wide: rows (target, intermediate), columns languages, under each target's main metric."""
-    tidy = study.results()
+    tidy = study.results() if tidy is None else tidy
     main = tidy["target"].map(lambda t: study.tasks[t].metrics[0])
     rows = tidy[(tidy["metric"] == main) & ~tidy["intermediate"].str.startswith("baseline:")]
     if target:

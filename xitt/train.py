@@ -11,14 +11,17 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.checkpoint import checkpoint
 
-from . import batching
+from . import batching, packing
 from .batching import Features
 from .kinds import Kind
 from .mixture import Alone, Mixture, Part
@@ -66,10 +69,17 @@ class Device:
     micro_batch_tokens: int
     eval_batch_tokens: int
     checkpoint_seconds: float
+    attention: str = "auto"
+    attention_dropout: bool = True
+    gradient_checkpointing: bool = False
 
     def autocast(self):
         """bfloat16 with float32 master weights, or nothing."""
         return torch.autocast(self.name.split(":")[0], torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    @property
+    def cuda(self) -> bool:
+        return self.name.startswith("cuda")
 
     @property
     def overhead(self) -> int:
@@ -122,6 +132,11 @@ def fit_mixture(
         If the loss is not a number; names the step.
     """
     _train_mode(model.to(device.name))
+    encoder = mixture.model  # all parts share it
+    if not device.attention_dropout:
+        packing.drop_no_attention(encoder)
+    if device.gradient_checkpointing:
+        checkpoint_layers(encoder, True)
     optimizer = torch.optim.AdamW(_groups(model, hyper.weight_decay), lr=hyper.lr, eps=hyper.eps, fused=True)
     schedule = _linear(hyper.lr, hyper.warmup_steps(mixture.steps), mixture.steps)
     state = _resume(folder, model, optimizer) or {"step": 0, "tokens": 0, "seconds": 0.0, "best": None, "recent": []}
@@ -132,11 +147,12 @@ def fit_mixture(
     progress = Progress(what, mixture.steps, state["step"])
     begin, saved = time.monotonic() - state["seconds"], time.monotonic()
     recent: list[torch.Tensor] = [torch.tensor(x, device=device.name) for x in state.get("recent", [])]
-    for step in range(state["step"], mixture.steps):
+    for step, (part, units, batches) in enumerate(_steps(mixture, state["step"], device, pad, seed), state["step"]):
         for group in optimizer.param_groups:
             group["lr"] = schedule(step)
-        part, units = mixture[step]
-        loss, tokens = _step(part.model, part.kind, part.features, units, part.lengths, device, pad, (seed, step))
+        loss, tokens = _step(
+            part.model, part.kind, part.features, units, part.lengths, device, pad, (seed, step), batches
+        )
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), hyper.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -170,6 +186,8 @@ def fit_mixture(
     if state["best"]:
         _load(model, folder / "best.safetensors")
     model.eval()
+    if device.gradient_checkpointing:
+        checkpoint_layers(encoder, False)
     seconds = time.monotonic() - begin
     return {
         "steps": mixture.steps,
@@ -177,18 +195,51 @@ def fit_mixture(
         "seconds": round(seconds, 3),
         "tokens_per_second": round(state["tokens"] / max(seconds, 1e-9), 1),
         "best": state["best"],
+        "attention": packing.path(encoder, device, training=True),
         "hyper": asdict(hyper),
     }
 
 
-def _step(model, kind, features, units, lengths, device, pad, draw) -> tuple[torch.Tensor, int]:
+def _steps(mixture: Mixture | Alone, first: int, device: Device, pad: int, seed: int):
+    """Part, units and micro-batches of each step; on CUDA those of the next are made in the background meanwhile."""
+
+    def make(step: int):
+        part, units = mixture[step]
+        if part.kind.contrasts:
+            return part, units, None
+        return (
+            part,
+            units,
+            _batches(part.model, part.kind, part.features, units, part.lengths, device, pad, (seed, step)),
+        )
+
+    if not device.cuda:
+        yield from map(make, range(first, mixture.steps))
+        return
+    with ThreadPoolExecutor(1) as worker:
+        coming = [worker.submit(make, step) for step in range(first, mixture.steps)[:2]]
+        for step in range(first, mixture.steps):
+            now = coming.pop(0).result()
+            if step + 2 < mixture.steps:
+                coming.append(worker.submit(make, step + 2))
+            yield now
+
+
+def _batches(model, kind, features, units, lengths, device, pad, draw) -> list[dict]:
+    """Micro-batches of one step, on the host."""
+    packed = packing.wanted(model, device.attention)
+    parts = _parts(features, units, lengths, device, packed)
+    return [host(kind.batch(features, units[part], pad, draw, packed), device) for part in parts]
+
+
+def _step(model, kind, features, units, lengths, device, pad, draw, batches=None) -> tuple[torch.Tensor, int]:
     """Gradients of one optimizer step; the loss is the mean over its labels, whatever the micro-batches."""
     if kind.contrasts:
         total, count = kind.step(model, features, units, device, pad)
         return _scaled(model, features, units, [total], count)
     losses, count = [], 0
-    for part in batching.micro_batches(lengths[units], features.group, device.micro_batch_tokens, device.overhead):
-        batch = to_device(kind.batch(features, units[part], pad, draw), device)
+    for waiting in batches or _batches(model, kind, features, units, lengths, device, pad, draw):
+        batch = to_device(waiting, device)
         with device.autocast():
             logits = kind.forward(model, batch)
         total, labels = kind.loss(logits, batch["target"])
@@ -206,8 +257,26 @@ def _scaled(model, features, units, losses: list, count) -> tuple[torch.Tensor, 
     return torch.stack(losses).sum() * scale, int(features.ids.lengths[features.rows(units)].sum())
 
 
-def to_device(batch: dict, device: Device) -> dict[str, torch.Tensor]:
-    return {k: torch.from_numpy(v).to(device.name, non_blocking=True) for k, v in batch.items()}
+def _parts(features: Features, units, lengths, device: Device, packed: bool) -> list[np.ndarray]:
+    """Micro-batches of one step."""
+    if not packed:
+        return batching.micro_batches(lengths[units], features.group, device.micro_batch_tokens, device.overhead)
+    tokens = features.ids.lengths[features.rows(units)].reshape(len(units), -1).sum(axis=1)
+    return batching.micro_batches(tokens, 1, device.micro_batch_tokens, None)
+
+
+def host(batch: dict, device: Device) -> dict:
+    """Arrays as tensors that can go to the device without a wait; what is no array stays."""
+    tensors = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in batch.items()}
+    if not device.cuda:
+        return tensors
+    return {k: v.pin_memory() if isinstance(v, torch.Tensor) else v for k, v in tensors.items()}
+
+
+def to_device(batch: dict, device: Device) -> dict:
+    """Arrays and tensors as tensors of the device; what is neither stays."""
+    tensors = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in batch.items()}
+    return {k: v.to(device.name, non_blocking=True) if isinstance(v, torch.Tensor) else v for k, v in tensors.items()}
 
 
 def _groups(model, decay: float) -> list[dict]:
@@ -224,6 +293,16 @@ def _groups(model, decay: float) -> list[dict]:
 def _linear(lr: float, warmup: int, steps: int) -> Callable[[int], float]:
     """Linear warm-up, then linear to 0."""
     return lambda step: lr * ((step + 1) / warmup if step < warmup else (steps - step) / max(steps - warmup, 1))
+
+
+def checkpoint_layers(model, on: bool) -> None:
+    """Gradient checkpointing of the encoder's layers in training: their inputs alone are kept, the rest is computed again."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    for module in model.base_model.modules():
+        if isinstance(module, GradientCheckpointingLayer):
+            module.gradient_checkpointing = on
+            module._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
 
 
 def _train_mode(model) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import packing
 from ..batching import Features, Ragged
 
 IGNORE = -100
@@ -47,28 +48,31 @@ class Kind:
         """Token ids and targets of examples, at most ``length`` tokens a row."""
         raise NotImplementedError
 
-    def batch(self, features: Features, units: np.ndarray, pad: int, draw: tuple[int, ...] = (0,)) -> dict:
-        """Arrays of some units: ``input_ids`` and ``attention_mask`` (rows, tokens) and ``target``.
+    def batch(
+        self, features: Features, units: np.ndarray, pad: int, draw: tuple[int, ...] = (0,), packed: bool = False
+    ) -> dict:
+        """Arrays of some units: what the encoder reads and ``target``.
 
-        ``draw`` (seed, step) names the draw where a kind has random inputs; a unit's do not depend on those beside it.
+        Padded, the encoder reads ``input_ids`` and ``attention_mask`` (rows, tokens); packed, what ``xitt.packing`` says. ``draw``
+        (seed, step) names the draw where a kind has random inputs; a unit's do not depend on those beside it.
         """
         rows = features.rows(units)
-        lengths = features.ids.lengths[rows]
-        ids = features.ids.padded(rows, pad).astype(np.int64)
-        mask = np.arange(ids.shape[1])[None, :] < lengths[:, None]
-        return {
-            "input_ids": ids,
-            "attention_mask": mask.astype(np.int64),
-            "target": self.target(features, units, rows),
-        }
+        inputs = packing.pack(features.ids, rows, pad) if packed else padded(features.ids, rows, pad)
+        return {**inputs, "target": self.target(features, units, rows)}
 
     def target(self, features: Features, units: np.ndarray, rows: np.ndarray):
         """Targets of a batch; by default one number per unit."""
         return features.target[units].astype(np.int64)
 
     def forward(self, model, batch: dict):
-        """Logits of a batch of tensors."""
+        """Logits of a batch of tensors, padded or packed."""
+        if "starts" in batch:
+            return self.forward_packed(model, batch)
         return model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+
+    def forward_packed(self, model, batch: dict):
+        """The same from one row that holds all sequences: the model's head on what ``xitt.packing`` makes of the encoder."""
+        raise NotImplementedError
 
     def loss(self, logits, target):
         """(summed loss, number of labels it is over), as tensors; the mean is taken over the whole step."""
@@ -91,6 +95,13 @@ class Kind:
     def baselines(self, train: list[dict], test: list[dict], labels: tuple[str, ...]) -> dict:
         """Predictions frames of models that learn nothing, by name; chance is the best of them."""
         raise NotImplementedError
+
+
+def padded(ids: Ragged, rows: np.ndarray, pad: int) -> dict:
+    """Token ids of some rows, filled up to the longest, and which of them are real."""
+    matrix = ids.padded(rows, pad).astype(np.int64)
+    mask = np.arange(matrix.shape[1])[None, :] < ids.lengths[rows][:, None]
+    return {"input_ids": matrix, "attention_mask": mask.astype(np.int64)}
 
 
 def token_target(features: Features, rows: np.ndarray) -> np.ndarray:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ..retrieval import best_threshold, mine, nearest
+from ..retrieval import best_threshold, mine
+from ..search import MEMORY, above, nearest, paired
+from ..vectors import Vectors
 from .base import Kind, overlap
 
 
@@ -30,24 +32,32 @@ class Bitext(Kind):
     def predict(
         self,
         examples: list[dict],
-        first: np.ndarray,
-        second: np.ndarray,
+        first: np.ndarray | Vectors,
+        second: np.ndarray | Vectors,
         neighbours: int,
         threshold: float | None,
         strict: float | None = None,
+        memory: int = MEMORY,
+        device: str = "cpu",
     ):
         """Predictions frame from vectors of the foreign and the English texts.
 
         ``threshold`` is for mining: keep pairs at or above that margin; ``None`` takes the one that is best on this very gold
         (as published: paper_facts 2.5). ``strict`` is the threshold of the column of that name, by default the same.
+        ``memory`` and ``device`` are of the search (``xitt.search.both_ways``).
         """
         if _is_mining(examples):
-            return _mined(examples[0], first, second, neighbours, threshold, strict)
-        return _retrieved(examples, first, second)
+            pairs = _pairs(examples[0], first, second, neighbours, memory, device)
+            return _mined(examples[0], pairs, threshold, strict)
+        return _retrieved(examples, first, second, memory, device)
 
-    def threshold(self, examples: list[dict], first: np.ndarray, second: np.ndarray, neighbours: int) -> float:
+    def threshold(
+        self, examples: list[dict], first: np.ndarray | Vectors, second: np.ndarray | Vectors, neighbours: int,
+        memory: int = MEMORY, device: str = "cpu",
+    ) -> float:  # fmt: skip
         """The margin that is best on a sample set."""
-        return _mined(examples[0], first, second, neighbours, None).attrs["threshold"]
+        pairs = _pairs(examples[0], first, second, neighbours, memory, device)
+        return _mined(examples[0], pairs, None).attrs["threshold"]
 
     def baselines(self, train, test, labels):
         if _is_mining(test):
@@ -70,16 +80,10 @@ def _is_mining(examples: list[dict]) -> bool:
     return "gold" in examples[0]
 
 
-def _retrieved(examples: list[dict], first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
+def _retrieved(examples: list[dict], first, second, memory: int, device: str) -> pd.DataFrame:
     """English asks, the other language answers; equal sentences count as one (paper_facts 2.5)."""
-    scores, rows = nearest(second, first, 1)
-    own = (first * second).sum(axis=1)
-    rank = np.concatenate(
-        [
-            1 + (second[i : i + 1024] @ first.T > own[i : i + 1024, None] + 1e-6).sum(axis=1)
-            for i in range(0, len(second), 1024)
-        ]
-    )
+    scores, rows = nearest(second, first, 1, memory=memory, device=device)
+    rank = 1 + above(second, first, paired(first, second) + np.float32(1e-6), memory=memory, device=device)
     texts = [e["first"] for e in examples]
     same = [i if texts[i] == texts[r] else r for i, r in enumerate(rows[:, 0])]
     return pd.DataFrame({
@@ -88,14 +92,17 @@ def _retrieved(examples: list[dict], first: np.ndarray, second: np.ndarray) -> p
     })  # fmt: skip
 
 
+def _pairs(example: dict, first, second, neighbours: int, memory: int, device: str) -> list[tuple[int, int, float]]:
+    """Mined pairs of distinct sentences, with their margins."""
+    rows_first, rows_second = _unique(example["first"])[1], _unique(example["second"])[1]
+    first, second = Vectors.of(first)[rows_first], Vectors.of(second)[rows_second]
+    return mine(first, second, neighbours, memory=memory, device=device)
+
+
 def _mined(
-    example: dict, first: np.ndarray, second: np.ndarray, neighbours: int, threshold: float | None,
-    strict: float | None = None,
-) -> pd.DataFrame:  # fmt: skip
-    ids_first, rows_first = _unique(example["first"])
-    ids_second, rows_second = _unique(example["second"])
-    gold = dict(example["gold"])
-    pairs = mine(first[rows_first], second[rows_second], neighbours)
+    example: dict, pairs: list[tuple[int, int, float]], threshold: float | None, strict: float | None = None
+) -> pd.DataFrame:
+    ids_first, ids_second, gold = _unique(example["first"])[0], _unique(example["second"])[0], dict(example["gold"])
     candidates: dict[str, tuple[str, float]] = {}
     for a, b, margin in pairs:
         for i in ids_first[a]:  # ids of equal sentences cannot be told apart: any of them is as right as the gold one

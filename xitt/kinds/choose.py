@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from .. import packing
 from ..batching import Features, Ragged
 from ..errors import DataError
 from .base import Kind, overlap, softmax
@@ -39,10 +40,16 @@ class Choose(Kind):
         return Features(Ragged.of(ids), example, np.array([e["label"] for e in examples]), group)
 
     def forward(self, model, batch):
+        if "starts" in batch:
+            return self.forward_packed(model, batch)
         ids, mask = batch["input_ids"], batch["attention_mask"]
         units = batch["target"].shape[0]
         shape = (units, ids.shape[0] // units, ids.shape[1])
         return model(input_ids=ids.view(shape), attention_mask=mask.view(shape)).logits
+
+    def forward_packed(self, model, batch):
+        pooled = model.base_model.pooler(packing.first(model, batch))
+        return model.classifier(model.dropout(pooled)).view(batch["target"].shape[0], -1)
 
     def decode(self, examples, features, outputs, labels):
         scores = softmax(np.stack(outputs))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from .. import packing
 from ..batching import Features, Ragged
 from .base import Kind, overlap, softmax
 
@@ -25,6 +26,9 @@ class Classify(Kind):
         ids = tokenizer(*pair, truncation="longest_first", max_length=length)["input_ids"]
         target = np.array([labels.index(e["label"]) for e in examples])
         return Features(Ragged.of(ids), np.arange(len(examples)), target)
+
+    def forward_packed(self, model, batch):
+        return model.classifier(packing.first(model, batch))
 
     def decode(self, examples, features, outputs, labels):
         scores = softmax(np.stack(outputs))

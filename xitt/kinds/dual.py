@@ -29,6 +29,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from .. import packing
 from ..batching import Features, Ragged, micro_batches
 from ..errors import DataError
 from ..retrieval import rank
@@ -76,7 +77,10 @@ class Dual(Kind):
         """Vectors of unit length (rows, width), in float32."""
         import torch.nn.functional as F
 
-        pooled = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).pooler_output
+        if "starts" in batch:
+            pooled = model.pooler(packing.first(model, batch))
+        else:
+            pooled = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).pooler_output
         return F.normalize(pooled.float(), dim=-1)
 
     def loss(self, logits, target):
@@ -103,11 +107,12 @@ class Dual(Kind):
 
         single, rows = replace(features, group=1), features.rows(units)
         lengths = features.ids.lengths[rows]
-        parts = micro_batches(lengths, 1, device.micro_batch_tokens, device.overhead)
+        packed = packing.wanted(model, device.attention)
+        parts = micro_batches(lengths, 1, device.micro_batch_tokens, None if packed else device.overhead)
         place = torch.from_numpy(np.argsort(np.concatenate(parts))).to(device.name)
 
         def embed(part):
-            batch = to_device(self.batch(single, rows[part], pad), device)
+            batch = to_device(self.batch(single, rows[part], pad, packed=packed), device)
             with device.autocast():
                 return self.forward(model, batch)
 
@@ -116,7 +121,8 @@ class Dual(Kind):
             target = torch.arange(len(first), device=first.device)
             return self.loss(model.logit_scale * (first @ second.T), target)
 
-        if sum(int(lengths[p].max()) * len(p) for p in parts) <= device.micro_batch_tokens:
+        computed = lengths.sum() if packed else sum(int(lengths[p].max()) * len(p) for p in parts)
+        if computed <= device.micro_batch_tokens:
             total, count = loss(torch.cat([embed(p) for p in parts]))
             total.backward()
             return total.detach(), count

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import packing
 from ..batching import Features, Ragged
-from .base import IGNORE, Kind
+from .base import IGNORE, Kind, padded
 
 
 class MaskedLM(Kind):
@@ -35,43 +36,52 @@ class MaskedLM(Kind):
         }
         return Features(Ragged.of(ids), np.arange(len(examples)), None, extra=extra)
 
-    def batch(self, features, units, pad, draw=(0,)):
+    def batch(self, features, units, pad, draw=(0,), packed=False):
+        """Packed, the masked places alone have targets: ``at`` is where in the row they are."""
         rows = features.rows(units)
-        ids = features.ids.padded(rows, pad).astype(np.int64)
-        mask = np.arange(ids.shape[1])[None, :] < features.ids.lengths[rows][:, None]
-        extra = features.extra
-        pick, fate, piece = _dice(rows, features.ids.lengths[rows], ids.shape[1], draw)
-        chosen = (pick < extra["masked"]) & mask & ~np.isin(ids, extra["special"])
-        target = np.where(chosen, ids, IGNORE)
-        ids[chosen & (fate < 0.8)] = extra["mask_id"]
-        other = chosen & (fate >= 0.9)
-        first, last = len(extra["special"]), extra["vocabulary"] - 1
-        ids[other] = (first + piece * (last - first)).astype(np.int64)[other]
-        return {"input_ids": ids, "attention_mask": mask.astype(np.int64), "target": target}
+        if packed:
+            batch = packing.pack(features.ids, rows, pad)
+            rows = rows[packing.order(features.ids.lengths[rows])]
+        else:
+            batch = padded(features.ids, rows, pad)
+        ids, chosen = _mask(features, rows, draw)
+        target = features.ids.flat(rows).astype(np.int64)
+        if packed:
+            return {**batch, "input_ids": ids[None], "at": np.flatnonzero(chosen), "target": target[chosen]}
+        inside = batch["attention_mask"] == 1
+        batch["input_ids"][inside] = ids
+        batch["target"] = np.full(inside.shape, IGNORE)
+        batch["target"][inside] = np.where(chosen, target, IGNORE)
+        return batch
 
     def forward(self, model, batch):
         """Logits of the masked places only: the vocabulary is the largest matrix of a small model."""
+        if "starts" in batch:
+            return model.lm_head(packing.encode(model, batch, batch["at"]))
         hidden = model.base_model(
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
         ).last_hidden_state
         return model.lm_head(hidden[batch["target"] != IGNORE])
 
     def loss(self, logits, target):
-        return super().loss(logits, target[target != IGNORE])
+        return super().loss(logits, target if target.dim() == 1 else target[target != IGNORE])
 
 
-def _dice(rows: np.ndarray, lengths: np.ndarray, width: int, draw: tuple[int, ...]) -> np.ndarray:
-    """Three numbers in [0, 1) for each place, drawn row by row: how a batch is cut does not change them.
+def _mask(features: Features, rows: np.ndarray, draw: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Token ids of some rows one behind the other, with pieces masked, and which places were chosen.
 
-    Returns
-    -------
-    ndarray (3, rows, width)
-        Ones in the padding.
+    The three numbers in [0, 1) for each place are drawn row by row: how a batch is cut does not change them.
     """
-    out = np.ones((3, len(rows), width))
-    for i, (row, length) in enumerate(zip(rows, lengths, strict=True)):
-        out[:, i, :length] = np.random.default_rng([*draw, row]).random((3, length))
-    return out
+    ids, extra = features.ids.flat(rows).astype(np.int64), features.extra
+    dice = [np.random.default_rng([*draw, row]).random((3, length))
+            for row, length in zip(rows, features.ids.lengths[rows], strict=True)]  # fmt: skip
+    pick, fate, piece = np.concatenate(dice, axis=1)
+    chosen = (pick < extra["masked"]) & ~np.isin(ids, extra["special"])
+    ids[chosen & (fate < 0.8)] = extra["mask_id"]
+    other = chosen & (fate >= 0.9)
+    first, last = len(extra["special"]), extra["vocabulary"] - 1
+    ids[other] = (first + piece * (last - first)).astype(np.int64)[other]
+    return ids, chosen
 
 
 KIND = MaskedLM()

@@ -13,6 +13,7 @@ import json
 import numpy as np
 import pandas as pd
 
+from .. import packing
 from ..batching import Features, Ragged
 from ..errors import ParameterError
 from ..metrics import null_odds
@@ -52,16 +53,23 @@ class Span(Kind):
                 target.append(_token_span(example, place, len(start)))
                 bounds.append((len(start), len(start) + last - first))
                 offsets.append(place)
-        extra = {"context": np.array(bounds), "offsets": offsets}
+        extra = {"context": np.array(bounds), "offsets": Ragged.of(offsets)}
         return Features(Ragged.of(ids), np.array(owner), np.array(target), extra=extra)
 
     def forward(self, model, batch):
         import torch
 
+        if "starts" in batch:
+            return self.forward_packed(model, batch)
         out = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
         logits = torch.stack([out.start_logits, out.end_logits], dim=1)
         # padding can be no answer: it must not enter the softmax, or the loss would depend on a row's neighbours
         return logits.masked_fill(batch["attention_mask"][:, None] == 0, -torch.inf)
+
+    def forward_packed(self, model, batch):
+        import torch
+
+        return packing.rows(model.qa_outputs(packing.encode(model, batch)), batch, -torch.inf).transpose(1, 2)
 
     def loss(self, logits, target):
         """Mean of start and end loss per window; a window without the answer points at ``<s>``."""

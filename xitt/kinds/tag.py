@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pandas as pd
 
+from .. import packing
 from ..batching import Features, Ragged
 from ..errors import DataError
 from .base import IGNORE, Kind, token_target
@@ -47,12 +48,29 @@ class Tag(Kind):
                 positions.append(at)
         return Features(Ragged.of(ids), np.array(owner), Ragged.of(targets), extra={"first": Ragged.of(positions)})
 
+    def batch(self, features, units, pad, draw=(0,), packed=False):
+        """Packed, the words alone have logits and targets: ``at`` is where in the row they start."""
+        batch = super().batch(features, units, pad, draw, packed)
+        if packed:
+            first = features.extra["first"]
+            place, count = first.flat(units), first.lengths[units]
+            batch["at"] = np.repeat(batch["starts"], count) + place
+            batch["target"] = features.target.values[np.repeat(features.target.offsets[units], count) + place].astype(
+                np.int64
+            )
+        return batch
+
     def target(self, features, units, rows):
         return token_target(features, rows)
 
+    def forward_packed(self, model, batch):
+        return model.classifier(model.dropout(packing.encode(model, batch, batch["at"])))
+
     def outputs(self, logits, batch, features, units):
-        best = logits.argmax(dim=-1).cpu().numpy()
-        return [best[i, features.extra["first"][u]] for i, u in enumerate(units)]
+        best, first = logits.argmax(dim=-1).cpu().numpy(), features.extra["first"]
+        if "at" in batch:
+            return np.split(best, np.cumsum(first.lengths[units])[:-1])
+        return [best[i, first[u]] for i, u in enumerate(units)]
 
     def decode(self, examples, features, outputs, labels):
         tags: list[list[str]] = [[] for _ in examples]
@@ -75,6 +93,12 @@ class Tag(Kind):
             "majority": _frame(test, [[overall] * len(e["tags"]) for e in test]),
             "majority_per_word": _frame(test, [[known.get(t.lower(), overall) for t in e["tokens"]] for e in test]),
         }
+
+
+def are_bio(labels: tuple[str, ...]) -> bool:
+    """Whether labels are BIO tags: some begin with ``I-``, and each of these has its ``B-``."""
+    inside = {x[2:] for x in labels if x.startswith("I-")}
+    return bool(inside) and inside <= {x[2:] for x in labels if x.startswith("B-")}
 
 
 def repair(tags: list[str]) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
@@ -17,11 +18,19 @@ from ..errors import ParameterError
 from ..study import Study
 from . import front, pages
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 TEMPLATES = Path(__file__).parents[1] / "template"
 
 
-def write(study: Study) -> Path:
+def write(study: Study, tidy: pd.DataFrame | None = None) -> Path:
     """Build the site of a study from whatever is there; an earlier one is replaced at once, when the new one is whole.
+
+    Parameters
+    ----------
+    tidy : DataFrame, optional
+        The study's results, where they are at hand; they are collected otherwise.
 
     Returns
     -------
@@ -42,7 +51,7 @@ def write(study: Study) -> Path:
             pages.render(page, sources)
             text = _template("page.html.j2").render(study=study.params, page=page, before=before, after=after)
             (fresh / page.file).write_text(text, encoding="utf-8")
-        text = _template("index.html.j2").render(**front.contents(study, found))
+        text = _template("index.html.j2").render(**front.contents(study, found, tidy))
         (fresh / "index.html").write_text(text, encoding="utf-8")
     return folder / "index.html"
 
@@ -72,8 +81,8 @@ def publish(study: Study) -> Path:
     with store.fresh_folder(folder) as fresh:
         shutil.copytree(report, fresh / "report")
         shutil.copyfile(results, fresh / "results.csv")
-        if len(tables.transfer(study)):
-            figures.transfer_map(study).save(fresh / "transfer.png")  # the picture of the README
+        if len(cells := tables.transfer(study)):
+            figures.transfer_map(study, cells).save(fresh / "transfer.png")  # the picture of the README
     return folder
 
 

@@ -7,6 +7,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -21,16 +22,18 @@ from .sanitise import clean
 RUN_DIGITS = {"steps": 0, "tokens": 0, "tokens/s": 0}
 
 
-def contents(study: Study, pages: list[Page]) -> dict[str, Any]:
-    """Everything the front page shows; a part that cannot be made says why in its place."""
+def contents(study: Study, pages: list[Page], tidy: pd.DataFrame | None = None) -> dict[str, Any]:
+    """Everything the front page shows; a part that cannot be made says why in its place. ``tidy``: results, if at hand."""
     runs, made = tables.runs(study), _provenance(study)
+    scores = cache(lambda: study.results() if tidy is None else tidy)
+    cells = cache(lambda: tables.transfer(study, scores()))
     return {
         "study": study.params,
         "question": " ".join(d.question for d in study.designs if getattr(d, "question", "")),
         "facts": _facts(pages, runs, made),
-        "matrix": _part(_matrix, study),
-        "figure": _part(_figure, study),
-        "languages": _part(_languages, study),
+        "matrix": _part(lambda s: _matrix(s, cells(), scores()), study),
+        "figure": _part(lambda s: _figure(s, cells()), study),
+        "languages": _part(lambda s: _languages(s, scores()), study),
         "groups": _groups(pages),
         "parameters": _part(lambda s: clean(show(tables.parameters(s), css="plain").html()), study),
         "data": _part(lambda s: clean(show(tables.data_used(s)).html()), study),
@@ -82,9 +85,8 @@ def _provenance(study: Study) -> dict[str, str]:
     return made
 
 
-def _matrix(study: Study) -> str:
+def _matrix(study: Study, cells: pd.DataFrame, tidy: pd.DataFrame) -> str:
     """The main table: scores of ``none``, changes of every other row with interval, star and mark of chance."""
-    cells = tables.transfer(study)
     if not len(cells):
         return ""
     by_place = {(r["intermediate"], r["target"]): r for r in cells.to_dict("records")}
@@ -98,7 +100,7 @@ def _matrix(study: Study) -> str:
         "intermediate",
         *(Raw(f"{_title(study, t)}<br><small>{study.tasks[t].metrics[0]}</small>") for t in targets),
     )
-    floor = results.chance_levels(study.results(), study.tasks)
+    floor = results.chance_levels(tidy, study.tasks)
     chance = [float(floor.get((t, "avg"), math.nan)) for t in targets]
     how = sorted({r["how"] for r in by_place.values() if r["how"]})
     caption = (
@@ -142,19 +144,17 @@ def _title(study: Study, target: str) -> str:
     return html.escape(study.tasks[target].title)
 
 
-def _figure(study: Study) -> str:
-    cells = tables.transfer(study)
+def _figure(study: Study, cells: pd.DataFrame) -> str:
     if not len(cells) or not (cells["intermediate"] != "none").any():
         return ""
-    return clean(figures.transfer_map(study)._repr_mimebundle_()["text/html"], "f1-")
+    return clean(figures.transfer_map(study, cells)._repr_mimebundle_()["text/html"], "f1-")
 
 
-def _languages(study: Study) -> str:
+def _languages(study: Study, tidy: pd.DataFrame) -> str:
     """One table per target: rows intermediates, columns its languages, chance at the foot."""
-    tidy = study.results()
     if not len(tidy):
         return ""
-    wide, floor = tables.by_language(study), results.chance_levels(tidy, study.tasks)
+    wide, floor = tables.by_language(study, tidy=tidy), results.chance_levels(tidy, study.tasks)
     parts = []
     for target in [t for t in study.targets if t in wide.index.get_level_values(0)]:
         part = wide.loc[target].dropna(axis=1, how="all")

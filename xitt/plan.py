@@ -1,0 +1,383 @@
+"""What a study will cost before anyone starts it: jobs, tokens, FLOPs and hours per phase.
+
+What is shared is counted once, by what makes runs the same: XQuAD and MLQA have one fine-tuning per recipe and seed, COPA goes on from one
+Social IQa, a split is tokenised once for all. FLOPs are those of the real tokens (``xitt.bench.work``); hours come from the rates of a
+measured device (``xitt.bench.stored``) or, where none is, from a rate that is assumed and named as such. Not counted: reading data, metrics,
+bootstrap, notebooks, checkpoints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from . import data, lengths, recipes
+from .bench.work import Shape
+from .errors import DataError, ParameterError, unknown
+from .lengths import Extent
+from .rates import Rates, choose, elsewhere, known
+from .study import Study
+
+#: encoders whose size is known without their files
+SHAPES = {
+    "FacebookAI/xlm-roberta-large": Shape(24, 1024, 4096), "FacebookAI/xlm-roberta-base": Shape(12, 768, 3072),
+    "google-bert/bert-base-multilingual-cased": Shape(12, 768, 3072),
+}  # fmt: skip
+WORK = {
+    "build": ("00", "building the backbone"), "intermediate": ("01", "intermediate training"), "target": ("02", "fine-tuning"),
+    "score": ("02", "scoring"), "embed": ("03", "embedding"), "search": ("03", "searching"), "encode": ("all", "tokenising"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Work:
+    """One piece of work; pieces with the same key are the same work."""
+
+    what: str
+    kind: str
+    tokens: float
+    flops: float
+
+
+@dataclass
+class Plan:
+    """All work of a study, each piece once.
+
+    Attributes
+    ----------
+    works : dict
+        Key → work.
+    asked : dict of str to int
+        How often each kind of work is asked for: more than there are pieces of it where they are shared.
+    notes : dict
+        Where numbers are from, without repetition.
+    """
+
+    study: Study
+    shape: Shape
+    works: dict[tuple, Work] = field(default_factory=dict)
+    asked: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, key: tuple, work: Work) -> None:
+        self.asked[work.what] = self.asked.get(work.what, 0) + 1
+        self.works.setdefault((work.what, *key), work)
+
+    def note(self, about: str, item: str) -> None:
+        items = self.notes.setdefault(about, [])
+        if item not in items:
+            items.append(item)
+
+
+# --- what there is to do -------------------------------------------------------------------------------------------
+def plan(study: Study, design: str | None = None) -> Plan:
+    """Everything a study, or one of its designs, has to compute.
+
+    Raises
+    ------
+    ParameterError
+        If the study has no such design.
+    DataError
+        If the size of its backbone is not known here.
+    """
+    study = _only(study, design)
+    made = Plan(study, _shape(study))
+    sizes = _Sizes(made, _tokenizer(study))
+    _backbone(made)
+    for seed in study.seeds:
+        for recipe in study.intermediates:
+            if not study.is_ready(recipe):
+                _intermediate(made, sizes, recipe, seed)
+            for target in study.targets:
+                _target(made, sizes, recipe, target, seed)
+    return made
+
+
+def _only(study: Study, design: str | None) -> Study:
+    if design is None:
+        return study
+    found = [d for d in study.designs if d.name == design]
+    if not found:
+        raise ParameterError(unknown("design", design, [d.name for d in study.designs]))
+    return Study(
+        study.path, study.params.model_copy(update={"designs": (design,)}), tuple(found), study.root, study.tasks
+    )
+
+
+def _shape(study: Study) -> Shape:
+    wanted = study.params.backbone
+    if wanted.build:
+        a = wanted.build.architecture
+        return Shape(a.layers, a.width, a.feed_forward)
+    if wanted.hub in SHAPES:
+        return SHAPES[wanted.hub]
+    from .backbone import fetch
+    from .store import read_json
+
+    return Shape.of(read_json(fetch(wanted, study.root, offline=True).path / "config.json"))
+
+
+def _tokenizer(study: Study):
+    """The study's tokenizer if it can be had without network or training, else ``None``."""
+    from . import pretrained
+    from .backbone import fetch, load_tokenizer
+
+    try:
+        if study.params.backbone.build is None:
+            return load_tokenizer(fetch(study.params.backbone, study.root, offline=True).path)
+        return load_tokenizer(pretrained.backbone(study).path) if pretrained.backbone_ready(study) else None
+    except DataError:
+        return None
+
+
+class _Sizes:
+    """Extents of splits, looked up once; each is tokenised once, which is work too."""
+
+    def __init__(self, made: Plan, tokenizer):
+        self.made, self.tokenizer, self.known = made, tokenizer, {}
+
+    def __call__(self, task: str, split: str, language: str, length: int) -> Extent | None:
+        key = (task, split, language, length)
+        if key not in self.known:
+            self.known[key] = found = lengths.extent(self.made.study, task, split, language, length, self.tokenizer)
+            self._note(task, split, found)
+        found = self.known[key]
+        if found:
+            self.made.add(key, Work("encode", "", found.tokens, 0.0))
+        return found
+
+    def _note(self, task: str, split: str, found: Extent | None) -> None:
+        if found is None:
+            self.made.note("left out, since neither data nor a published size are at hand", f"{task} {split}")
+        else:
+            self.made.note(
+                {"data": "sizes counted in the data", "published": "sizes as published (xitt.sizes)"}[found.sized], task
+            )
+            self.made.note({
+                "measured": "lengths measured with the study's tokenizer", "assumed": "lengths assumed (xitt.lengths)",
+                "characters": f"lengths from the data's characters, {lengths.PIECE} per piece (assumed)",
+            }[found.origin], task)  # fmt: skip
+
+
+def _backbone(made: Plan) -> None:
+    from . import pretrained
+
+    build = made.study.params.backbone.build
+    try:
+        there = pretrained.backbone_ready(made.study)
+    except DataError:  # its text is not there, so neither is a build
+        there = False
+    if build and not there:
+        head = build.masked * build.tokens * build.architecture.vocabulary * build.architecture.width * 2
+        flops = made.shape.training(build.tokens, build.tokens * build.length / 2, head)
+        made.add((), Work("build", "mlm", build.tokens, flops))
+
+
+def _training(made: Plan, sizes: _Sizes, task: str, share: float = 1.0) -> tuple[float, float, float]:
+    """(tokens, FLOPs, steps) of a task's own training with its looks at the dev set; zeros where its size is not known."""
+    from .phases import hyper
+
+    study, h = made.study, hyper(made.study, task)
+    found = sizes(task, "train", "en", h.length)
+    if found is None:
+        return 0.0, 0.0, 0.0
+    grouped = study.tasks[task].kind in ("choose", "dual")
+    units = max(1, round(found.examples * (1 if grouped else found.rows)))
+    steps = share * h.steps(units)
+    tokens = steps * min(h.batch, units) * found.length * (found.rows if grouped else 1)
+    flops = made.shape.training(tokens, tokens * found.length)
+    if "dev" in study.tasks[task].source.splits and (dev := sizes(task, "dev", "en", h.length)):
+        looked = max(1.0, steps // h.eval_every) * min(h.eval_examples, dev.examples) * dev.rows * dev.length
+        flops += made.shape.forward(looked, looked * dev.length)
+    return tokens, flops, steps
+
+
+def _intermediate(made: Plan, sizes: _Sizes, recipe: str, seed: int) -> None:
+    parsed, study = recipes.parse(recipe, made.study.tasks), made.study
+    parts = [_training(made, sizes, task) for task in study.tasks_of(recipe)]
+    tokens, flops, steps = (sum(x) for x in zip(*parts, strict=True))
+    limit = (
+        study.params.recipes[recipes.MULTITASK].max_steps
+        if recipes.MULTITASK in study.params.recipes and parsed.name == recipes.MULTITASK
+        else None
+    )
+    if limit and steps > limit:
+        tokens, flops, steps = tokens * limit / steps, flops * limit / steps, limit
+    if parsed.name == recipes.MULTITASK and not parsed.sampler.given and parsed.sampler != recipes.Sampler():
+        made.note("steps of a mixture taken as proportional to its tasks' sizes", recipe)
+    if parsed.mlm:
+        raw = steps / (1 - parsed.mlm) * parsed.mlm * 32 * 40
+        tokens, flops = tokens + raw, flops + made.shape.training(raw, raw * 40)
+        made.note("MLM steps taken as 32 lines of 40 pieces (assumed)", recipe)
+    name = study.tasks[parsed.name].kind if parsed.name in study.tasks else "classify"
+    made.add((recipe, seed), Work("intermediate", name, tokens, flops))
+
+
+def _fine_tuning(made: Plan, sizes: _Sizes, recipe: str, task: str, seed: int) -> None:
+    row = made.study.tasks[task]
+    if row.first:
+        _fine_tuning(made, sizes, recipe, row.first, seed)
+    tokens, flops, _ = _training(made, sizes, task)
+    made.add((recipe, task, seed), Work("target", row.kind, tokens, flops))
+
+
+def _languages(made: Plan, target: str) -> tuple[str, ...]:
+    try:
+        return data.languages(made.study, target)
+    except DataError:  # none of its data is here
+        row, wanted = made.study.tasks[target], made.study.params.data.languages
+        made.note("languages as the benchmark has them, since no data are at hand", target)
+        return tuple(x for x in row.languages if wanted is None or x in wanted)
+
+
+def _target(made: Plan, sizes: _Sizes, recipe: str, target: str, seed: int) -> None:
+    from .phases import hyper
+
+    study, row, key = made.study, made.study.tasks[target], (recipe, target, seed)
+    if task := row.train or row.tuned:
+        _fine_tuning(made, sizes, recipe, task, seed)
+    length = study.params.retrieval.length if row.train is None else hyper(study, row.train).length
+    found = [e for x in _languages(made, target) if (e := sizes(row.name, "test", x, length))]
+    tokens, squares = sum(e.tokens for e in found), sum(e.tokens * e.length for e in found)
+    if row.train:
+        if row.name in lengths.POOLS and study.params.data.source != "pocket" and found:
+            side = min(lengths.CHARACTERS[row.name][1] / lengths.PIECE + 4, length)
+            pool = lengths.POOLS[row.name] * side
+            tokens, squares = tokens + pool, squares + pool * side
+            made.note("pools of candidates as published (xitt.lengths)", target)
+        made.add(key, Work("score", row.kind, tokens, made.shape.forward(tokens, squares)))
+        return
+    searched = sum(
+        2.0 * e.examples**2 * made.shape.width for e in found
+    )  # both directions from one product (xitt.search)
+    made.add(key, Work("embed", "bitext", tokens, made.shape.forward(tokens, squares)))
+    made.add(key, Work("search", "bitext", 0.0, searched * (made.shape.layers + 1)))  # every layer is scored
+
+
+# --- what it comes to ----------------------------------------------------------------------------------------------
+def hours(made: Plan, rates: Rates, work: Work) -> float:
+    """Hours of one piece of work at a device's rates."""
+    if work.what == "encode":
+        return work.tokens / rates.encoding / 3600
+    if work.what == "search":
+        return work.flops / rates.search / 3600
+    table = rates.training if work.what in ("build", "intermediate", "target") else rates.scoring
+    return work.flops / table[work.kind] / 3600
+
+
+def table(made: Plan, rates: Rates) -> pd.DataFrame:
+    """One row per phase and kind of work: ``phase, work, runs, tokens, FLOPs, hours``; ``runs`` are pieces, each counted once."""
+    rows = []
+    for what, (phase, title) in WORK.items():
+        some = [w for key, w in made.works.items() if key[0] == what]
+        if some:
+            rows.append(
+                (
+                    phase,
+                    title,
+                    len(some),
+                    sum(w.tokens for w in some),
+                    sum(w.flops for w in some),
+                    sum(hours(made, rates, w) for w in some),
+                )
+            )
+    return pd.DataFrame(rows, columns=["phase", "work", "runs", "tokens", "FLOPs", "hours"])
+
+
+def costed(study: Study) -> list[Study]:
+    """Studies whose cost ``90_performance`` shows: the one given, and the paper's where it stands beside it."""
+    from .study import load_study
+
+    paper = study.path.parent / "paper.yaml"
+    return [study] + ([load_study(paper)] if paper.is_file() and paper != study.path else [])
+
+
+def costs(study: Study) -> pd.DataFrame:
+    """The plan of a study on every device measured so far and a few GPUs at an assumed utilisation.
+
+    Returns
+    -------
+    DataFrame
+        ``phase, work, runs, tokens, FLOPs``, then hours by device; a device that was not measured has ``assumed`` in its column's name.
+    """
+    made, frame = plan(study), None
+    for rates in known(study, made.shape):
+        one = table(made, rates).rename(columns={"hours": f"{rates.name} (h)"})
+        frame = one if frame is None else frame.assign(**{one.columns[-1]: one.iloc[:, -1]})
+    return frame
+
+
+def shown(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table of costs as people read it: large numbers short, with a line of sums."""
+    total = {"phase": "all", "work": "in all", **frame.drop(columns=["phase", "work"]).sum()}
+    made = pd.concat([frame, pd.DataFrame([total])], ignore_index=True).astype({"runs": int})
+    for name in made.columns[3:]:
+        made[name] = made[name].map(_hours if name.startswith("hours") or name.endswith("(h)") else _short)
+    return made
+
+
+def jobs(study: Study) -> dict[str, int]:
+    """Notebooks that a batch run executes, by number."""
+    from .graph import jobs as all_jobs
+
+    found: dict[str, int] = {}
+    for job in all_jobs(study):
+        number = job.name.split(".")[0]
+        found[number] = found.get(number, 0) + 1
+    return found
+
+
+def shared(made: Plan, rates: Rates) -> list[str]:
+    """What sharing saves, in words."""
+    found = []
+    for what, title in (("target", "fine-tunings"), ("encode", "tokenised splits")):
+        some = [w for key, w in made.works.items() if key[0] == what]
+        if some and made.asked[what] > len(some):
+            mean = sum(hours(made, rates, w) for w in some) / len(some)
+            found.append(
+                f"{len(some):,} {title} serve {made.asked[what]:,} uses: about {mean * (made.asked[what] - len(some)):,.1f} h saved"
+            )
+    return found
+
+
+def lines(study: Study, design: str | None = None, device: str | None = None) -> list[str]:
+    """The plan as text, for the command line."""
+    made = plan(study, design)
+    rates = choose(study, made.shape, device)
+    frame = table(made, rates)
+    counted = jobs(made.study)
+    head = f"{study.name}: {len(made.study.intermediates)} intermediates x {len(made.study.targets)} targets x {len(study.seeds)} seeds; {made.shape.layers} layers, width {made.shape.width}"
+    out = [head, f"jobs: {sum(counted.values())} notebooks (" + ", ".join(f"{n} x {k}" for k, n in counted.items()) + ")", f"device: {rates.name}", "",
+           f"{'phase':6}{'work':24}{'runs':>7}{'tokens':>12}{'FLOPs':>12}{'hours':>12}"]  # fmt: skip
+    for row in frame.itertuples(index=False):
+        out.append(
+            f"{row.phase:6}{row.work:24}{row.runs:7,}{_short(row.tokens):>12}{_short(row.FLOPs):>12}{_hours(row.hours):>12}"
+        )
+    out += [
+        f"{'all':6}{'':24}{'':7}{_short(frame['tokens'].sum()):>12}{_short(frame['FLOPs'].sum()):>12}{_hours(frame['hours'].sum()):>12}",
+        "",
+    ]
+    out += [f"shared: {text}" for text in shared(made, rates)]
+    out += [f"rate: {text}" for text in rates.origins]
+    out += [f"estimate: {about}: {', '.join(items)}" for about, items in made.notes.items()]
+    others = [
+        f"{r.name} {_hours(float(table(made, r)['hours'].sum()))}"
+        for r in elsewhere(study.params.engine.precision)
+        if r.name != rates.name
+    ]
+    out.append(f"elsewhere (nominal peak, utilisation assumed), in hours of one device: {'; '.join(others)}")
+    return out
+
+
+def _hours(value: float) -> str:
+    return f"{value:,.1f}" if value >= 1 else f"{value:.2g}" if value else "0"
+
+
+def _short(value: float) -> str:
+    if value == 0:
+        return "–"
+    for unit, size in (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:,.1f} {unit}"
+    return f"{value:.0f}"
