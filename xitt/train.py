@@ -266,17 +266,15 @@ def _parts(features: Features, units, lengths, device: Device, packed: bool) -> 
 
 
 def host(batch: dict, device: Device) -> dict:
-    """Arrays as tensors that can go to the device without a wait; what is no array stays."""
+    """Arrays as tensors from which a device copies without a wait; what is neither stays."""
     tensors = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in batch.items()}
-    if not device.cuda:
-        return tensors
-    return {k: v.pin_memory() if isinstance(v, torch.Tensor) else v for k, v in tensors.items()}
+    return {k: v.pin_memory() if device.cuda and isinstance(v, torch.Tensor) else v for k, v in tensors.items()}
 
 
 def to_device(batch: dict, device: Device) -> dict:
-    """Arrays and tensors as tensors of the device; what is neither stays."""
-    tensors = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in batch.items()}
-    return {k: v.to(device.name, non_blocking=True) if isinstance(v, torch.Tensor) else v for k, v in tensors.items()}
+    """The same on the device."""
+    moved = host(batch, device)
+    return {k: v.to(device.name, non_blocking=True) if isinstance(v, torch.Tensor) else v for k, v in moved.items()}
 
 
 def _groups(model, decay: float) -> list[dict]:
