@@ -227,8 +227,7 @@ def _steps(mixture: Mixture | Alone, first: int, device: Device, pad: int, seed:
 
 def _batches(model, kind, features, units, lengths, device, pad, draw) -> list[dict]:
     """Micro-batches of one step, on the host."""
-    packed = packing.wanted(model, device.attention)
-    parts = _parts(features, units, lengths, device, packed)
+    parts = _parts(features, units, lengths, device, packed := packing.wanted(model, device.attention))
     return [host(kind.batch(features, units[part], pad, draw, packed), device) for part in parts]
 
 
@@ -261,8 +260,8 @@ def _parts(features: Features, units, lengths, device: Device, packed: bool) -> 
     """Micro-batches of one step."""
     if not packed:
         return batching.micro_batches(lengths[units], features.group, device.micro_batch_tokens, device.overhead)
-    tokens = features.ids.lengths[features.rows(units)].reshape(len(units), -1).sum(axis=1)
-    return batching.micro_batches(tokens, 1, device.micro_batch_tokens, None)
+    tokens = features.ids.lengths[features.rows(units)].reshape(len(units), -1)
+    return batching.micro_batches(tokens.sum(axis=1), 1, device.micro_batch_tokens, None)
 
 
 def host(batch: dict, device: Device) -> dict:
