@@ -227,8 +227,7 @@ def _steps(mixture: Mixture | Alone, first: int, device: Device, pad: int, seed:
 
 def _batches(model, kind, features, units, lengths, device, pad, draw) -> list[dict]:
     """Micro-batches of one step, on the host."""
-    packed = packing.wanted(model, device.attention)
-    parts = _parts(features, units, lengths, device, packed)
+    parts = _parts(features, units, lengths, device, packed := packing.wanted(model, device.attention))
     return [host(kind.batch(features, units[part], pad, draw, packed), device) for part in parts]
 
 
@@ -261,22 +260,20 @@ def _parts(features: Features, units, lengths, device: Device, packed: bool) -> 
     """Micro-batches of one step."""
     if not packed:
         return batching.micro_batches(lengths[units], features.group, device.micro_batch_tokens, device.overhead)
-    tokens = features.ids.lengths[features.rows(units)].reshape(len(units), -1).sum(axis=1)
-    return batching.micro_batches(tokens, 1, device.micro_batch_tokens, None)
+    tokens = features.ids.lengths[features.rows(units)].reshape(len(units), -1)
+    return batching.micro_batches(tokens.sum(axis=1), 1, device.micro_batch_tokens, None)
 
 
 def host(batch: dict, device: Device) -> dict:
-    """Arrays as tensors that can go to the device without a wait; what is no array stays."""
+    """Arrays as tensors from which a device copies without a wait; what is neither stays."""
     tensors = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in batch.items()}
-    if not device.cuda:
-        return tensors
-    return {k: v.pin_memory() if isinstance(v, torch.Tensor) else v for k, v in tensors.items()}
+    return {k: v.pin_memory() if device.cuda and isinstance(v, torch.Tensor) else v for k, v in tensors.items()}
 
 
 def to_device(batch: dict, device: Device) -> dict:
-    """Arrays and tensors as tensors of the device; what is neither stays."""
-    tensors = {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in batch.items()}
-    return {k: v.to(device.name, non_blocking=True) if isinstance(v, torch.Tensor) else v for k, v in tensors.items()}
+    """The same on the device."""
+    moved = host(batch, device)
+    return {k: v.to(device.name, non_blocking=True) if isinstance(v, torch.Tensor) else v for k, v in moved.items()}
 
 
 def _groups(model, decay: float) -> list[dict]:
