@@ -18,7 +18,7 @@ from xitt.metrics import METRICS
 from xitt.pocket import adversarial, hub, nli, stories, supertags, world
 from xitt.pocket.languages import LANGUAGES, grammar
 from xitt.pocket.meaning import NP, Clause, Sentence
-from xitt.study import Data
+from xitt.schema import Data
 from xitt.tasks import TASKS
 
 ANSWERS = {"text": [str], "answer_start": [int]}
