@@ -196,8 +196,13 @@ def _mentions(data: Data, row: Task, split: str, language: str) -> Raw:
 
 
 def _pairs(data: Data, row: Task, split: str, limit: int | None) -> Raw:
-    rows, total = [], 0
-    for pair, where in _json_rows(data, row, split, "en", row.source.splits[split]):
+    rows, total, made = [], 0, None
+    if data.source == "pocket":  # rows past the limit are counted, not made
+        made = readers.read(data, row, split, "en", limit)
+        found = ((r, f"{made.where} row {i}") for i, r in enumerate(made.rows))
+    else:
+        found = _json_rows(data, row, split, "en", row.source.splits[split])
+    for pair, where in found:
         total += 1
         if limit is not None and total > limit:
             continue
@@ -211,7 +216,7 @@ def _pairs(data: Data, row: Task, split: str, limit: int | None) -> Raw:
                 "context": "",
             }
         )
-    return Raw(rows, total, f"{row.source.repository} {row.source.splits[split]}")
+    return Raw(rows, made.total if made else total, f"{row.source.repository} {row.source.splits[split]}")
 
 
 def _entity(entity: Example, where: str) -> Example:

@@ -139,8 +139,12 @@ class Engine(Model):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
     attention: Literal["auto", "packed", "padded"] = "auto"  # auto: packed rows wherever the architecture allows them
-    attention_dropout: bool = True  # false: none in training; torch's kernel for packed rows on CUDA (bfloat16) knows none
-    gradient_checkpointing: bool = False  # a third more time for far less memory: layers are computed again for their gradients
+    attention_dropout: bool = (
+        True  # false: none in training; torch's kernel for packed rows on CUDA (bfloat16) knows none
+    )
+    gradient_checkpointing: bool = (
+        False  # a third more time for far less memory: layers are computed again for their gradients
+    )
     threads: PositiveInt | None = None  # CPU threads per job; null: the machine's cores over its slots
     micro_batch_tokens: PositiveInt = 8192
     eval_batch_tokens: PositiveInt = 16384

@@ -14,7 +14,7 @@ import pandas as pd
 from ..retrieval import best_threshold, mine
 from ..search import MEMORY, above, nearest, paired
 from ..vectors import Vectors
-from .base import Kind, overlap
+from .base import Kind, overlap, words_of
 
 
 class Bitext(Kind):
@@ -67,7 +67,7 @@ class Bitext(Kind):
             return {"overlap": _frame(gold, _overlap_pairs(texts["first"], texts["second"]), 0.5)}
         rng = np.random.default_rng(0)
         order = [str(i) for i in rng.integers(len(test), size=len(test))]
-        by_words = [str(_most_overlap(e["second"], [o["first"] for o in test[:400]])) for e in test]
+        by_words = _most_overlap([e["second"] for e in test], [e["first"] for e in test[:400]]).astype(str)
         gold = [str(i) for i in range(len(test))]
         ids = [e["id"] for e in test]
         return {
@@ -140,18 +140,30 @@ def _unique(side: list[tuple[str, str]]) -> tuple[list[list[str]], list[int]]:
     return list(ids.values()), list(rows.values())
 
 
-def _most_overlap(text: str, candidates: list[str]) -> int:
-    return int(np.argmax([overlap(c, text) for c in candidates]))
+def _most_overlap(texts: list[str], candidates: list[str]) -> np.ndarray:
+    """For each text the candidate that shares most of its words, the first of several."""
+    from scipy import sparse
+
+    numbers: dict[str, int] = {}
+
+    def words(side: list[str]) -> list[tuple[int, int]]:
+        return [(i, numbers.setdefault(w, len(numbers))) for i, t in enumerate(side) for w in words_of(t)]
+
+    first, second = words(texts), words(candidates)
+    a, b = (
+        sparse.csr_array(
+            (np.ones(len(f)), tuple(np.array(f, dtype=int).reshape(-1, 2).T)), shape=(len(side), len(numbers))
+        )
+        for f, side in ((first, texts), (second, candidates))
+    )
+    return (a @ b.T).toarray().argmax(axis=1)
 
 
 def _overlap_pairs(first: dict[str, str], second: dict[str, str], most: int = 400) -> dict[str, tuple[str, float]]:
     """The sentence that shares most words, for the first sentences of a corpus."""
-    names = list(second)[:most]
-    out = {}
-    for name, text in list(first.items())[:most]:
-        best = _most_overlap(text, [second[n] for n in names])
-        out[name] = (names[best], overlap(second[names[best]], text))
-    return out
+    texts, names = dict(list(first.items())[:most]), list(second)[:most]
+    best = [names[i] for i in _most_overlap(list(texts.values()), [second[n] for n in names])]
+    return {name: (b, overlap(second[b], text)) for (name, text), b in zip(texts.items(), best, strict=True)}
 
 
 KIND = Bitext()

@@ -8,6 +8,7 @@ that commonsense tasks ask for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -348,6 +349,7 @@ def gender(name: str) -> str:
     return "f" if name.removeprefix("per:") in FEMALE else "m"
 
 
+@cache
 def members(kinds: tuple[str, ...] | str) -> tuple[str, ...]:
     """Concepts under some kinds; a plain concept stands for itself."""
     kinds = (kinds,) if isinstance(kinds, str) else kinds
