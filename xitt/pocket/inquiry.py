@@ -44,7 +44,7 @@ class Inquiry:
 #: how often what an unanswerable question adds stands in the sentence that it resembles
 _NEAR = 0.85
 #: share of texts that are silent on what the unanswerable question asks for
-_SILENT = 0.6
+_SILENT = 0.75
 
 
 def doubtful(s: Sampler) -> tuple[Inquiry, Inquiry]:
