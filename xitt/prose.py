@@ -46,7 +46,7 @@ def zero_shot_sentence(study: Study, zero: pd.DataFrame) -> str:
 def retrieval_sentence(study: Study, recipe: str, seed: int) -> str:
     """Best layer and layer used, in words."""
     lines = []
-    for target in study.retrieval_targets:
+    for target in study.targets_of(recipe, trained=False):
         table = tables.layers(study, recipe, target, seed)
         mean, used = table.groupby("layer")["value"].mean(), int(table.loc[table["chosen"], "layer"].iloc[0])
         lines.append(
@@ -58,8 +58,16 @@ def retrieval_sentence(study: Study, recipe: str, seed: int) -> str:
 def matrix_caption(study: Study, table: pd.DataFrame) -> str:
     """Caption of the transfer matrix: units, metrics, kind of interval."""
     how = next((h for h in table["how"] if h), "")
-    metrics = ", ".join(f"{study.tasks[t].title} {study.tasks[t].metrics[0]}" for t in dict.fromkeys(table["target"]))
-    return f"Change against none in points, mean over languages ({metrics}); intervals: {how}. * corrected p < 0.05, ° not above chance."
+    pairs = set(table.loc[table["second"].notna(), "target"]) if "second" in table else set()
+    metrics = ", ".join(
+        f"{study.tasks[t].title} {study.tasks[t].metrics[0]}{'/em' if t in pairs else ''}"
+        for t in dict.fromkeys(table["target"])
+    )
+    answers = "; of F1/EM the interval is F1's and the mean takes both" if pairs else ""
+    return (
+        f"Row none: score in percent; others: change against none in points; mean over languages ({metrics}). 95 % intervals: {how}{answers}. "
+        "* corrected p < 0.05, ° not above chance."
+    )
 
 
 def sentence(study: Study, table: pd.DataFrame) -> str:
@@ -79,3 +87,70 @@ def sentence(study: Study, table: pd.DataFrame) -> str:
         f"({worst['intermediate']} on {study.tasks[worst['target']].title}, {worst['low']:+.1f} to {worst['high']:+.1f}). "
         + (f"{flagged} scores are not above chance and are marked." if flagged else "Every score is above chance.")
     )
+
+
+def means_sentence(mean: pd.DataFrame) -> str:
+    """Which rows change the mean over targets, in words."""
+    lines = []
+    for scope, part in mean[mean["how"] != ""].groupby("scope", sort=False):
+        sure = part[part["q"] < 0.05]
+        best = part.loc[part["change"].idxmax()]
+        text = f"{scope[0].upper()}{scope[1:]}, {best['targets']} targets: {len(sure)} of {len(part)} rows differ from none ({best['how']}); "
+        lines.append(text + f"the best is {best['intermediate']} with {_changed(best)}.")
+    return "\n".join(lines) or "No intermediate task has been scored on every target yet."
+
+
+def _changed(row: pd.Series, name: str = "change") -> str:
+    low, high = ("low", "high") if "low" in row else (f"{name} low", f"{name} high")
+    return f"{row[name]:+.1f} points (95 % interval {row[low]:+.1f} to {row[high]:+.1f})"
+
+
+def stability_sentence(study: Study, table: pd.DataFrame) -> str:
+    """Whether seeds agree on the ranking of intermediate tasks, in words."""
+    if len(study.seeds) < 2:
+        return f"One seed ({study.seeds[0]}): whether another would rank the intermediate tasks alike cannot be said from this study."
+    if not len(table):
+        return "Fewer than three intermediate tasks have been scored with every seed: there is no ranking to compare."
+    row = table.iloc[0]
+    sure = "agree more than by chance" if row["Kendall low"] > 0 else "do not agree for certain"
+    return (
+        f"Ranked by their mean over targets, {row['recipes']} intermediate tasks have a Kendall correlation of {row['Kendall']:.2f} "
+        f"({row['Kendall low']:.2f} to {row['Kendall high']:.2f}, over targets) and a Spearman correlation of {row['Spearman']:.2f} between "
+        f"{row['seeds']} seeds: the seeds {sure}."
+    )
+
+
+def protocol_sentence(table: pd.DataFrame) -> str:
+    """How far the two protocols are apart, in words."""
+    if not len(table):
+        return "The protocols do not differ on any target of this study."
+    apart = (table["paper"] - table["strict"]).abs()
+    flips = int((np.sign(table["change (paper)"]) * np.sign(table["change (strict)"]) < 0).sum())
+    return (
+        f"Tuning on what is scored is worth {apart.mean():.1f} points on average and {apart.max():.1f} at most over {len(table)} scores; "
+        f"{flips} changes have another sign."
+    )
+
+
+def beside_sentence(table: pd.DataFrame) -> str:
+    """How many published figures there are to compare with, in words."""
+    there, both = table["published"].notna(), table[["published", "ours"]].notna().all(axis=1)
+    return (
+        f"{there.sum()} of the {len(table)} figures could be had with a source, {both.sum()} of them of something that this study has; the others are "
+        "blank, since figures from memory are no reference."
+    )
+
+
+def benchmark_sentence(name: str, table: pd.DataFrame) -> str:
+    """What the benchmark table shows, in words; ``name`` of the benchmark."""
+    if not len(table):
+        return f"{name}: no task of it has been scored yet."
+    means = table.set_index("system")["mean"]
+    tested = table[table["how"] != ""]
+    text = f"{name}, mean over {table['tasks'].iloc[0]} tasks: none {means.get('none', np.nan):.1f}"
+    if not len(tested):
+        return text + "; no other row has all of them yet."
+    one = tested[tested["rows"] != "chosen on dev"]
+    parts = [f"{row['system']} {row['mean']:.1f}, {_changed(row)}" for row in
+             [*([one.loc[one["change"].idxmax()]] if len(one) else []), *(r for _, r in tested[tested["rows"] == "chosen on dev"].iterrows())]]  # fmt: skip
+    return f"{text}; " + "; ".join(parts) + f" ({tested['how'].iloc[0]})."
