@@ -105,10 +105,9 @@ def with_intervals(frame: pd.DataFrame, digits: int | dict[str, int] = 1) -> pd.
     made = frame.astype(dict.fromkeys(inner, object))
     for x in inner:
         places = digits.get(x, 1) if isinstance(digits, dict) else digits
-        made[x] = [
-            _with_interval(*values, places)
-            for values in zip(frame[x], frame[f"{x} low"], frame[f"{x} high"], strict=True)
-        ]
+        values = zip(frame[x], frame[f"{x} low"], frame[f"{x} high"], strict=True)
+        # as objects: a column of strings would lose which cells are HTML
+        made[x] = pd.Series([_with_interval(*v, places) for v in values], frame.index, dtype=object)
     return made.drop(columns=[f"{x} {end}" for x in inner for end in ("low", "high")])
 
 

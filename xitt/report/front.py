@@ -17,6 +17,7 @@ from ..study import Study
 from . import summary
 from .pages import Page
 from .sanitise import clean
+from .summary import signed
 
 RUN_DIGITS = {"steps": 0, "tokens": 0, "tokens/s": 0}
 
@@ -99,14 +100,10 @@ def _matrix_cell(cell: dict | None) -> Raw | str:
     if cell["how"] == "":
         return Raw(f"{cell['value']:.1f}{mark} <small>score</small>", "n", cell["value"])
     sure = cell.get("q", math.nan) < 0.05
-    text = f"{_signed(cell['change'])}{'*' if sure else ''}{mark}"
-    text += f" <small>[{_signed(cell['low'])}, {_signed(cell['high'])}]</small>"
+    text = f"{signed(cell['change'])}{'*' if sure else ''}{mark}"
+    text += f" <small>[{signed(cell['low'])}, {signed(cell['high'])}]</small>"
     css = f"n {('up' if cell['change'] > 0 else 'down') if sure else ''}".strip()
     return Raw(text, css, cell["change"])
-
-
-def _signed(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:+.1f}".replace("-", "−")
 
 
 def _title(study: Study, target: str) -> str:

@@ -105,7 +105,7 @@ def _page(study: Study, file_name: str, job: Job | None = None) -> Page:
     path = study.out / "notebooks" / file_name
     if not path.is_file():
         state = store.read_json(study.out / "jobs" / ".running" / page.name / "error.json")
-        page.error = f"{state['name']}: {state['message']}" if state else ""
+        page.error = visible(f"{state['name']}: {state['message']}") if state else ""
         page.title = page.name
         return page
     try:
@@ -120,7 +120,7 @@ def _page(study: Study, file_name: str, job: Job | None = None) -> Page:
     page.title = _first_heading(page.raw) or page.name
     page.seconds = page.raw.metadata.get("papermill", {}).get("duration")
     page.error = next(
-        (f"{o.ename}: {o.evalue}" for c in page.raw.cells for o in c.get("outputs", []) if o.output_type == "error"),
+        (visible(f"{o.ename}: {o.evalue}") for c in page.raw.cells for o in c.get("outputs", []) if o.output_type == "error"),
         "",
     )  # fmt: skip
     return page
@@ -140,7 +140,7 @@ def _first_heading(notebook) -> str:
     for cell in notebook.cells:
         match = re.search(r"^#\s+(.+?)\s*#*$", cell.source, re.M) if cell.cell_type == "markdown" else None
         if match:
-            return re.sub(r"[*_`]", "", match[1])
+            return visible(re.sub(r"[*_`]", "", match[1]))
     return ""
 
 

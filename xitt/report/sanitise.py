@@ -304,7 +304,7 @@ class _Renderer(mistune.HTMLRenderer):
     def heading(self, text: str, level: int, **attributes) -> str:
         if self.headings is None:
             return f"<h{level}>{text}</h{level}>\n"
-        plain = html.unescape(re.sub(r"<[^>]+>", "", text))
+        plain = visible(html.unescape(re.sub(r"<[^>]+>", "", text)))
         slug = re.sub(r"\W+", "-", plain.lower()).strip("-") or "section"
         taken = [h[1] for h in self.headings]
         slug = next(s for s in (slug, *(f"{slug}-{i}" for i in range(2, 999))) if s not in taken)

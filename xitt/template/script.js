@@ -210,6 +210,7 @@
       a.className = style;
       a.setAttribute("aria-label", "table as text");
       near.appendChild(a);
+      a.focus();
       a.select();
       return a;
     }
