@@ -272,7 +272,7 @@ def shown(study: Study, made: pd.DataFrame, version: str, protocol: str = "stric
         text = f"{line['change']:+.1f}{star} <small>{bounds}</small>"
         cells["against none"] = Raw(text, "n", line["change"]) if np.isfinite(line["change"]) else np.nan
         lines.append(cells)
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines, dtype=object)  # a column of strings would lose which cells are HTML
 
 
 def _answers(study: Study, version: str, protocol: str) -> dict[tuple[str, str], tuple[float, float]]:

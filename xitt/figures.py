@@ -92,8 +92,8 @@ def transfer_map(study: Study, table: pd.DataFrame | None = None) -> Figure:
     import seaborn as sns
 
     table = tables.transfer(study) if table is None else table
-    rows = [r for r in study.intermediates if r != "none" and r in set(table["intermediate"])]
-    columns = [t for t in study.targets if t in set(table["target"])]
+    rows = [r for r in dict.fromkeys(table["intermediate"]) if r != "none"] if len(table) else []
+    columns = [t for t in study.targets if t in set(table["target"])] if rows else []
     if not rows:
         figure, axis = _axes(5, 1)
         axis.set_axis_off()
@@ -122,7 +122,7 @@ def transfer_map(study: Study, table: pd.DataFrame | None = None) -> Figure:
         cbar_kws={"label": "change in points", "shrink": 0.8},
     )
     axis.set_xticklabels(
-        [f"{study.tasks[t].title}\n{base.get(t, np.nan):.1f}" for t in columns],
+        [f"{_narrow(study.tasks[t].title)}\n{base.get(t, np.nan):.1f}" for t in columns],
         rotation=0,
         fontsize=9,
     )
@@ -130,16 +130,28 @@ def transfer_map(study: Study, table: pd.DataFrame | None = None) -> Figure:
     axis.set(ylabel="")
     axis.set_xlabel("target, and the score of row none (%)", fontsize=9)
     axis.tick_params(length=0)
-    best = table[table["intermediate"] != "none"].sort_values("change")
+    kinds = table.drop_duplicates("intermediate").set_index("intermediate")["group"][rows]
+    for place in np.flatnonzero(kinds.to_numpy()[1:] != kinds.to_numpy()[:-1]) + 1:  # the paper's groups of rows
+        axis.axhline(place, color=INK, lw=1.2)
+    if (hows := set(table["how"]) - {""}) == {"examples only"}:
+        axis.set_title(
+            "examples only: intervals and stars hold for these trained models", loc="left", fontsize=9, color=INK
+        )
+    best = table[table["how"] != ""].sort_values("change")
     alt = (
         (
             f"Change in points against no intermediate training, mean over languages. Largest gain: {_cell(study, best.iloc[-1])}; largest loss: "
-            f"{_cell(study, best.iloc[0])}. A star marks corrected p below 0.05 ({best['how'].iloc[0]}), a ring a score at chance."
+            f"{_cell(study, best.iloc[0])}. A star marks corrected p below 0.05 ({', '.join(sorted(hows))}), a ring a score at chance."
         )
         if len(best)
         else "No cell yet."
     )
     return Figure(figure, alt)
+
+
+def _narrow(title: str) -> str:
+    """A title on two lines where it is wider than a cell of the heat map."""
+    return title.replace("-", "-\n", 1) if len(title) > 10 else title
 
 
 def _cell(study: Study, row: pd.Series) -> str:
@@ -203,7 +215,7 @@ def learning_curve(log: pd.DataFrame, title: str) -> Figure:
         part = log.dropna(subset=[column])
         axis.plot(part["step"], part[column], color=colour, lw=1, ls=("--", ":", "-.")[i % 3], label=column.removeprefix("loss:"))  # fmt: skip
     if parts:
-        axis.legend(bbox_to_anchor=(1.12, 1), loc="upper left", fontsize="x-small", frameon=False, title="loss of", title_fontsize="x-small")  # fmt: skip
+        axis.legend(bbox_to_anchor=(1.2, 1), loc="upper left", fontsize="x-small", frameon=False, title="loss of", title_fontsize="x-small")  # fmt: skip
     axis.set(xlabel="step", ylim=(0, None))
     axis.set_ylabel("loss", color=BLUE)
     text = f"{title}: training loss from {loss['loss'].iloc[0]:.2f} to {loss['loss'].iloc[-1]:.2f}"
@@ -236,3 +248,43 @@ def layer_sweep(study: Study, recipe: str, target: str, seed: int = 0) -> Figure
         f"{mean[chosen]:.1f} at the layer used, {chosen} (dashed)."
     )
     return Figure(figure, alt)
+
+
+def best_per_target(study: Study, version: str, protocol: str = "strict") -> Figure:
+    """Test score of ``none`` and of the intermediate recipe chosen on dev, per task and for the mean."""
+    from . import benchmark
+
+    table = benchmark.table(study, version, protocol)
+    name = benchmark.NAMES[version]
+    there = table.set_index("system") if len(table) else table
+    if not len(table) or not {"none", benchmark.BEST} <= set(there.index):
+        figure, axis = _axes(5, 1)
+        axis.set_axis_off()
+        axis.text(0, 0.5, f"{name}: none and an intermediate task have not been scored yet", color=INK)
+        return Figure(figure, f"{name}: nothing to compare yet.")
+    chosen = {t: c.recipe for t, c in benchmark.choose(study, version, protocol).items()}
+    tasks = [*chosen, "mean"]
+    before, after = (there.loc[system, tasks].astype(float).to_numpy() for system in ("none", benchmark.BEST))
+    figure, axis = _axes(6.4, 0.8 + 0.32 * len(tasks))
+    places = np.arange(len(tasks))[::-1]
+    axis.hlines(places, before, after, color=INK, lw=1.2)
+    axis.plot(before, places, "o", color=INK, mfc="none", ms=6, label="none")
+    axis.plot(after, places, "o", color=BLUE, ms=6, label="best on dev")
+    labels = [f"{study.tasks[t].title}: {chosen[t]}" for t in chosen]
+    axis.set_yticks(places, [*labels, f"mean over {int(table['tasks'].iloc[0])} of {len(benchmark.TASKS[version])}"])
+    axis.set(xlabel="test score (%)", xlim=(0, 102))
+    axis.set_title(name, loc="left", fontsize=11, color=INK)
+    axis.legend(bbox_to_anchor=(1.01, 1), loc="upper left", frameon=False, fontsize=9)
+    gains = after[:-1] - before[:-1]
+    up, down = int(np.argmax(gains)), int(np.argmin(gains))
+    alt = (
+        f"{name}: from none to the intermediate task that is best on dev the mean goes from {before[-1]:.1f} to {after[-1]:.1f}; "
+        + ", ".join(
+            f"{what} {study.tasks[tasks[i]].title} with {tasks_of} ({gains[i]:+.1f})"
+            for what, i, tasks_of in (
+                ("highest change:", up, chosen[tasks[up]]),
+                ("lowest change:", down, chosen[tasks[down]]),
+            )
+        )
+    )
+    return Figure(figure, alt + ".")

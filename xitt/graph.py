@@ -61,6 +61,7 @@ def jobs(study: Study) -> list[Job]:
                 found.append(Job(f"03.{recipe}.s{seed}", "03_retrieval.ipynb", about, needs))
                 last.append(found[-1].name)
     found.append(Job("04", "04_transfer_matrix.ipynb", (), tuple(last)))
+    found.append(Job("05", "05_benchmark.ipynb", (), tuple(last)))
     if "variants" in study.grids:
         found.append(Job("06", "06_variants.ipynb", (), tuple(last)))
     if stored.files(study.root):  # shows what xitt bench has left; nothing is measured

@@ -166,7 +166,7 @@ def matrix(table: pd.DataFrame, study: Study, mean: pd.DataFrame | None = None) 
     columns |= {s: s for s in scopes(study)}
     there = [r for r in rows(study) if r in set(table["intermediate"])]
     lines = [[group(study, r), r, *(cells.get((r, c), "") for c in columns)] for r in there]
-    return pd.DataFrame(lines, columns=["rows", "intermediate", *columns.values()])
+    return pd.DataFrame(lines, columns=["rows", "intermediate", *columns.values()], dtype=object)
 
 
 def cell(row: dict) -> Raw:

@@ -141,6 +141,31 @@ def beside_sentence(table: pd.DataFrame) -> str:
     )
 
 
+def benchmark_caption(name: str, table: pd.DataFrame) -> str:
+    """Caption of the benchmark table: units, over what, kind of interval."""
+    how = ", ".join(dict.fromkeys(h for h in table["how"] if h)) if len(table) else ""
+    return (
+        f"{name}: test scores in percent, question answering as F1/EM (its score is the mean of both), means over what is here; against none: change of the "
+        f"mean in points{f'; 95 % intervals: {how}' if how else ''}. * corrected p < 0.05."
+    )
+
+
+def published_sentence(study: Study) -> str:
+    """Best per target against ``none``, here and as published, in words."""
+    from . import benchmark, published
+
+    ours, theirs = benchmark.gain(study), published.find("X-STILTs", "mean", "change", "test", intermediate="best")
+    here = len(benchmark.scores(study, "xtreme"))
+    said = (
+        f"Published: {theirs.value:+.1f} points on XTREME's nine tasks ({theirs.certainty}: {theirs.source}). "
+        if theirs
+        else ""
+    )
+    if ours is None:
+        return said + "Here: not every target has been scored with an intermediate task yet."
+    return f"{said}Here, {study.name}: {ours.value:+.1f} points (95 % interval {ours.low:+.1f} to {ours.high:+.1f}, {ours.how}) on {here} of the nine."
+
+
 def benchmark_sentence(name: str, table: pd.DataFrame) -> str:
     """What the benchmark table shows, in words; ``name`` of the benchmark."""
     if not len(table):

@@ -16,14 +16,14 @@ __all__ = ["counts", "difference", "matrix", "transfer"]  # of the modules that 
 
 # --- scores ---------------------------------------------------------------------------------------------------------
 def by_language(study: Study, target: str | None = None, tidy: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Scores per language, wide: rows (target, intermediate), columns languages, under each target's main metric."""
+    """Scores per language of the main table, wide: rows (target, intermediate), columns languages, under each target's main metric."""
     tidy = study.results() if tidy is None else tidy
     main = tidy["target"].map(lambda t: study.tasks[t].metrics[0])
     rows = tidy[(tidy["metric"] == main) & ~tidy["intermediate"].str.startswith("baseline:")]
     if target:
         rows = rows[rows["target"] == target]
     wide = rows.pivot_table(index=["target", "intermediate"], columns="language", values="value", sort=False)
-    order = [(t, i) for t in study.targets for i in study.intermediates if (t, i) in wide.index]
+    order = [(t, i) for t in study.main[1] for i in study.main[0] if (t, i) in wide.index]
     columns = ["avg", *(["en"] if "en" in wide else []), *sorted(c for c in wide if c not in ("avg", "en"))]
     return wide.loc[order, columns].rename_axis(columns=None)
 
@@ -33,7 +33,7 @@ def zero_shot(
 ) -> pd.DataFrame:
     """English and the other languages of each target against chance, with intervals over examples."""
     rows = []
-    for target in targets or study.targets:
+    for target in targets or study.main[1]:
         c = counts(study, recipe, target, study.seeds[0] if seed is None else seed)
         if c is None:
             continue
