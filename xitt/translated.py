@@ -17,11 +17,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from . import recipes
 from .checks import column_value, locate
 from .errors import DataError, nearest
 from .languages import XTREME
 from .parameters import expand
 from .schema import Data
+from .study import Study
 from .tasks import Source, Task
 
 #: task → repository with its training set in other languages, and those languages. The rows of ``facebook/xnli`` are those of MNLI
@@ -129,8 +131,38 @@ def stamps(data: Data) -> list[tuple[str, int, int]]:
     return [(str(p), s.st_mtime_ns, s.st_size) for p in files if (s := p.stat())]
 
 
-def sources(tasks: tuple[str, ...], languages: tuple[str, ...]) -> Iterator[Source]:
-    """Repositories of published translations that some tasks need in some languages."""
-    for task in tasks:
-        if task in PUBLISHED and any(x in PUBLISHED[task][1] for x in languages if x != "en"):
-            yield PUBLISHED[task][0]
+def wanted(study: Study) -> Iterator[tuple[str, str]]:
+    """Tasks (parts too) and languages whose translated training sets the study's recipes ask for, without repetition."""
+    seen = {}
+    for recipe in study.intermediates:
+        for language in recipes.parse(recipe, study.tasks).train if recipe not in study.checkpoints else ():
+            for task in study.tasks_of(recipe) if language != "en" else ():
+                seen |= dict.fromkeys((part, language) for part in study.tasks[task].parts or (task,))
+    yield from seen
+
+
+def check(study: Study) -> None:
+    """Find out before hours pass that a translated training set is not there; the hub is not asked.
+
+    Raises
+    ------
+    DataError
+        If one is not.
+    """
+    from .pocket.hub import training_languages
+
+    for task, language in wanted(study):
+        row = study.tasks[task]
+        if study.params.data.source == "pocket" and not row.own and language not in training_languages(task):
+            raise DataError(
+                f"{task}: the pocket has no training set in {language!r}; it has {', '.join(training_languages(task))}"
+            )
+        row_of(study.params.data, row, language)
+
+
+def repositories(study: Study) -> Iterator[tuple[str, str]]:
+    """Hub repositories of the published translations that the study reads, with the revision asked for."""
+    data = study.params.data
+    for task, language in wanted(study):
+        if not _own(data, study.tasks[task], language) and language in PUBLISHED.get(task, (None, ()))[1]:
+            yield PUBLISHED[task][0].repository, data.revision(PUBLISHED[task][0])

@@ -70,7 +70,7 @@ def noisy(text: str, language: str, rate: float, rng: Random) -> str:
     parts = _parts(text, language)
     words = [i for i, part in enumerate(parts) if part[:1].isalnum()]
     dropped = []
-    for place, following in zip(words, [*words[1:], None], strict=True):
+    for place, following in zip(words, [*words[1:], *[None] * bool(words)], strict=True):
         hit, what, which = rng.random() < rate, rng.choice(("drop", "swap", "sense")), rng.random()  # drawn at any rate
         if not hit or parts[place] in _names(language):
             continue
