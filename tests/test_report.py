@@ -276,9 +276,9 @@ def test_navigation_in_reading_order(study):
 
 def test_front_page_with_results(study, monkeypatch):
     monkeypatch.setattr(tables, "transfer", lambda *_: pd.DataFrame([
-        {"intermediate": "none", "target": "xnli", "value": 61.0, "change": 0.0, "low": float("nan"), "high": float("nan"),
+        {"intermediate": "none", "target": "xnli", "group": "none", "value": 61.0, "change": 0.0, "low": float("nan"), "high": float("nan"),
          "p": float("nan"), "q": float("nan"), "how": "", "at_chance": False},
-        {"intermediate": "mnli", "target": "xnli", "value": 63.1, "change": 2.1, "low": 1.0, "high": 3.2, "p": 0.01, "q": 0.02,
+        {"intermediate": "mnli", "target": "xnli", "group": "single task", "value": 63.1, "change": 2.1, "low": 1.0, "high": 3.2, "p": 0.01, "q": 0.02,
          "how": "examples only", "at_chance": True},
     ]))  # fmt: skip
     tidy = pd.DataFrame(

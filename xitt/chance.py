@@ -11,7 +11,7 @@ import html
 import numpy as np
 import pandas as pd
 
-from . import results, stats, tables
+from . import differences, results, stats, tables
 from .results import chance_levels
 from .show import Raw, score, table
 from .study import Study
@@ -32,14 +32,21 @@ def flags(study: Study, recipe: str, target: str, seed: int | None = None, level
     levels : Series, optional
         Chance by (target, language) where it is at hand; computed otherwise.
     """
-    found = tables.counts(study, recipe, target, study.seeds[0] if seed is None else seed)
-    if found is None:
+    seeds = study.seeds if seed is None else (seed,)
+    found = [c for c in (tables.counts(study, recipe, target, s) for s in seeds) if c]
+    if not found:
         return {}
     levels = chance_levels(results.chance(study, target), study.tasks) if levels is None else levels
-    values = stats.resampled(found, RESAMPLES)
-    low = dict(zip(found.by_language, np.quantile(values, 0.025, axis=0), strict=True))
-    low["avg"] = float(np.quantile(values.mean(axis=1), 0.025))
+    values = np.mean([stats.resampled(c) for c in found], axis=0)  # one draw of examples for all seeds
+    low = dict(zip(found[0].by_language, np.quantile(values, 0.025, axis=0), strict=True))
+    low["avg"] = _low_of_mean(study, recipe, target) if seed is None else np.quantile(values.mean(axis=1), 0.025)
     return {x: bool(v <= levels.get((target, x), -np.inf)) for x, v in low.items()}
+
+
+def _low_of_mean(study: Study, recipe: str, target: str) -> float:
+    """The bound that the matrix flags by, so that both say the same of a run."""
+    known = recipe in study.intermediates
+    return differences.resampled(study, target, recipes=None if known else (recipe,)).interval(recipe)[0]
 
 
 def marked(study: Study, scores: dict[str, pd.DataFrame], recipe: str, seed: int) -> pd.DataFrame:
@@ -58,6 +65,27 @@ def marked(study: Study, scores: dict[str, pd.DataFrame], recipe: str, seed: int
             if ring and (target, metric) in cells.index:
                 cells.loc[(target, metric), language] = score(wide.loc[(target, metric), language], True)
     return cells.reset_index().assign(target=[study.tasks[t].title for t, _ in cells.index])
+
+
+def by_language(study: Study, tidy: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Scores per language with rings: rows (target, intermediate) of the main table, columns languages, in percent."""
+    tidy = study.results() if tidy is None else tidy
+    parts = [scores(study, recipe, tidy).assign(intermediate=recipe) for recipe in study.main[0]]
+    cells = pd.concat([p for p in parts if len(p)] or parts)
+    made = [score(v, ring) for v, ring in zip(cells["value"], cells["at_chance"], strict=True)]
+    cells = cells.assign(
+        cell=pd.Series(made, cells.index, dtype=object)
+    )  # a column of strings would lose which are HTML
+    wide = cells.pivot(index=["target", "intermediate"], columns="language", values="cell")
+    wide = wide.loc[[(t, r) for t in study.main[1] for r in study.main[0] if (t, r) in wide.index], order(wide)]
+    wide = wide.rename(index=lambda t: study.tasks[t].title, level=0) if len(wide) else wide
+    return wide.rename_axis(columns=None).reset_index()
+
+
+def order(languages) -> list[str]:
+    """Languages as columns or rows: the mean, English, the others by code."""
+    names = set(languages)
+    return [x for x in ("avg", "en") if x in names] + sorted(names - {"avg", "en"})
 
 
 def about(study: Study, what: str, split: str = "test", interval: str = "", rings: bool = False, seeds=None) -> str:
@@ -107,10 +135,9 @@ class LanguageMap:
         """The map as a table: one row per language, the mean first."""
         by_place = {(r["language"], r["target"]): r for r in self.cells.to_dict("records")}
         here = [t for t in self.study.targets if any(t == target for _, target in by_place)]
-        names = {language for language, _ in by_place}
-        order = [x for x in ("avg", "en") if x in names] + sorted(names - {"avg", "en"})
+        names = order(language for language, _ in by_place)
         rows = [
-            (Raw(f"<code>{html.escape(x)}</code>"), *(_map_cell(by_place.get((x, t))) for t in here)) for x in order
+            (Raw(f"<code>{html.escape(x)}</code>"), *(_map_cell(by_place.get((x, t))) for t in here)) for x in names
         ]
         return table(("language", *(header(self.study, t) for t in here)), rows, self._caption(), "xitt map")
 

@@ -125,7 +125,7 @@ def show(frame: pd.DataFrame, caption: str = "", digits: int | dict[str, int] = 
 
 
 def render_results(study: Study, form: str) -> str:
-    """Results as text: ``csv`` and ``json`` are the tidy rows, ``md`` and ``latex`` the table of means."""
+    """Results as text: ``csv`` and ``json`` are the tidy rows, ``md`` and ``latex`` the main table (:mod:`xitt.export`)."""
     tidy = results.collect(study)
     if form in ("csv", "json"):
         buffer = io.StringIO()
@@ -133,52 +133,6 @@ def render_results(study: Study, form: str) -> str:
             buffer, orient="records"
         )
         return buffer.getvalue().rstrip("\n") + "\n"
-    head, rows, note = _means(study, tidy)
-    if form == "md":
-        lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
-        return "".join(f"| {' | '.join(map(_markdown, line))} |\n" for line in lines) + f"\n{note}\n"
-    body = "".join("  " + " & ".join(_latex(x) for x in row) + r" \\" + "\n" for row in rows)
-    top = " & ".join(map(_latex, head))
-    return f"% {note}\n\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}\n  \\hline\n  {top} \\\\\n  \\hline\n{body}  \\hline\n\\end{{tabular}}\n"
+    from .export import main_table
 
-
-def _means(study: Study, tidy: pd.DataFrame) -> tuple[list[str], list[list[str]], str]:
-    """The table of means as texts: head with metric and unit, rows, and the line that says what it is."""
-    from . import chance
-
-    means = results.main_scores(tidy, study.tasks).unstack("target")
-    wide = means.reindex(index=[i for i in (*study.intermediates, *means.index) if i in means.index])
-    wide = wide[~wide.index.duplicated()][[t for t in study.targets if t in wide]]
-    head = ["intermediate", *(f"{study.tasks[t].title} ({study.tasks[t].metrics[0]}, %)" for t in wide.columns)]
-    rows = []
-    for recipe in wide.index:
-        ring = [chance.flags(study, recipe, t).get("avg", False) for t in wide.columns]
-        values = zip(wide.loc[recipe], ring, strict=True)
-        rows.append([recipe, *("" if np.isnan(v) else f"{v:.1f}{'°' * flagged}" for v, flagged in values)])
-    return head, rows, chance.about(study, "Scores in percent, mean over languages", rings=True)
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "_": r"\_",
-    "&": r"\&",
-    "%": r"\%",
-    "#": r"\#",
-    "$": r"\$",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\~{}",
-    "^": r"\^{}",
-    "°": r"$^{\circ}$",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-}
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(c, c) for c in text)
-
-
-def _markdown(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*")
+    return main_table(study, form, tidy)

@@ -33,7 +33,10 @@ def contents(study: Study, pages: list[Page], tidy: pd.DataFrame | None = None) 
         "question": " ".join(d.question for d in study.designs if getattr(d, "question", "")),
         "facts": summary.facts(pages, runs, made),
         "shows": _part(
-            lambda s: _bullets(summary.shows(s, cells(), summary.zero_shot(s) if len(scores()) else scores())), study
+            lambda s: _bullets(
+                summary.shows(s, cells(), *(summary.inputs(s) if len(scores()) else (scores(), scores())))
+            ),
+            study,
         ),
         "cannot": _part(lambda s: _bullets(summary.cannot(s, pages, cells())), study),
         "matrix": _part(lambda s: _matrix(s, cells(), scores()), study),
@@ -144,8 +147,7 @@ def _languages(study: Study, maps: dict[str, chance.LanguageMap]) -> str:
     parts = []
     for target in [t for t in study.main[1] if t in set(cells["target"])]:
         own = cells[cells["target"] == target]
-        names = set(own["language"])
-        order = [x for x in ("avg", "en") if x in names] + sorted(names - {"avg", "en"})
+        order = chance.order(own["language"])
         by_place = {(r["intermediate"], r["language"]): r for r in own.to_dict("records")}
         rows = [
             (Raw(f"<code>{html.escape(i)}</code>"), *(_plain_cell(by_place.get((i, x))) for x in order))

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from .. import store, tables
+from .. import matrix, store, tables
 from ..progress import clock
 from ..study import Study
 from .pages import Page
@@ -34,7 +34,7 @@ def facts(pages: list[Page], runs: pd.DataFrame, made: dict[str, str]) -> list[t
     return found
 
 
-def shows(study: Study, cells: pd.DataFrame, zero: pd.DataFrame) -> list[str]:
+def shows(study: Study, cells: pd.DataFrame, zero: pd.DataFrame, means: pd.DataFrame) -> list[str]:
     """What the results show."""
     found = [_starting_point(study, zero)] if len(zero) else []
     tested = cells[cells["how"] != ""] if len(cells) else cells
@@ -46,12 +46,15 @@ def shows(study: Study, cells: pd.DataFrame, zero: pd.DataFrame) -> list[str]:
         f"Intermediate training raises {gains.sum()} and lowers {losses.sum()} of {len(tested)} cells of the matrix at a false-discovery rate of "
         f"5 %; the other {len(tested) - gains.sum() - losses.sum()} are not told from no change. Largest gain {_cell(study, best)}; largest loss {_cell(study, worst)}."
     )
-    means = tested.groupby("intermediate", sort=False)["change"].mean().sort_values(ascending=False)
-    counts = tested.groupby("intermediate")["target"].nunique()
-    listed = ", ".join(f"{i} {signed(v)}" for i, v in means.items())
-    found.append(
-        f"Mean change over {counts.max() if counts.nunique() == 1 else 'its'} targets, in points, by intermediate task: {listed}."
-    )
+    known = means[means["how"] != ""] if len(means) else means
+    if len(known):
+        known = known[known["scope"] == known["scope"].iloc[0]].sort_values("change", ascending=False)
+        listed = ", ".join(
+            f"{r.intermediate} {signed(r.change)} [{signed(r.low)}, {signed(r.high)}]" for r in known.itertuples()
+        )
+        found.append(
+            f"Change of the mean over {known['targets'].iloc[0]} targets, in points with 95 % interval: {listed}."
+        )
     sure = tested[gains].sort_values("change", ascending=False).drop_duplicates("target")
     if len(sure):
         found.append(
@@ -156,9 +159,9 @@ def provenance(study: Study) -> dict[str, str]:
     return made
 
 
-def zero_shot(study: Study) -> pd.DataFrame:
-    """The table behind the first sentence: row ``none`` against chance, per target."""
-    return tables.zero_shot(study, targets=study.main[1])
+def inputs(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tables behind the sentences: row ``none`` against chance per target, and the rows' means over targets."""
+    return tables.zero_shot(study, targets=study.main[1]), matrix.means(study)
 
 
 def _cell(study: Study, row: pd.Series) -> str:
