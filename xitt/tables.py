@@ -56,6 +56,8 @@ def zero_shot(
             "others high": high,
             "chance (others)": np.mean([floor.get((target, x), np.nan) for x in others]) if others else np.nan,
         }
+        flagged = (x for x in ("English", "others") if x in row and row[f"{x} low"] <= row[f"chance ({x})"])
+        row["at chance"] = ", ".join(flagged)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -138,7 +140,7 @@ def data_used(study: Study) -> pd.DataFrame:
             if split in study.tasks[name].source.splits:
                 part = data.load(study, name, split)
                 rows.append((study.tasks[name].title, split, "en", len(part), part.total))
-    for name in study.targets:
+    for name in dict.fromkeys(study.tasks[t].name for t in study.targets):
         parts = [data.load(study, name, "test", x) for x in data.languages(study, name)]
         sizes = [
             len(p) if study.tasks[name].kind != "bitext" or "gold" not in p.examples[0] else len(p.examples[0]["gold"])
@@ -218,7 +220,7 @@ def examples(study: Study) -> pd.DataFrame:
     from . import data
 
     rows = []
-    for target in study.targets:
+    for target in dict.fromkeys(study.tasks[t].name for t in study.targets):
         here = data.languages(study, target)
         for language in [x for x in here if x == "en"] + [x for x in here if x != "en"][:1]:
             example = data.load(study, target, "test", language).examples[0]
