@@ -211,3 +211,19 @@ def example_discoveries(runs: int, examples: int, rng, real: int, block: int = 5
         drawn = (weights @ d.T) / examples
         found.append(stats.p_of_draws(d.mean(axis=1), drawn).reshape(n, CELLS))
     return false_share(np.concatenate(found), real)
+
+
+def sentence(checks: pd.DataFrame) -> str:
+    """What the experiments show, written from their numbers."""
+    tested = checks[checks["holds"] != ""]
+    covered, alarms = tested[tested["measured"] == "coverage"], tested[tested["measured"] != "coverage"]
+    text = (
+        f"{(tested['holds'] == 'yes').sum()} of {len(tested)} experiments gave what they should: intervals hold the truth in "
+        f"{covered['observed'].min():.1f} to {covered['observed'].max():.1f} % of the repetitions; false alarms of a test and false "
+        f"discoveries in a table come to {alarms['observed'].min():.1f} to {alarms['observed'].max():.1f} %."
+    )
+    seeds = checks[checks["holds"] == ""]
+    return (
+        text
+        + f" A bootstrap of two to five seeds holds it in {seeds['observed'].min():.0f} to {seeds['observed'].max():.0f} %."
+    )

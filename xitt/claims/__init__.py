@@ -14,9 +14,12 @@ from ..errors import DataError, ParameterError, unknown
 from ..study import Study
 from . import effects, entries, facts, rule
 from .book import Book, Missing
+from .shown import caption, counted, decided_by, lines, sentence
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = ["Verdict", "caption", "counted", "decided_by", "ledger", "lines", "of", "sentence", "verdict"]
 
 NAN = float("nan")
 COLUMNS = ("id", "claim", "published", "claimed on", "certainty", "ours", "low", "high", "unit", "interval", "runs", "power", "detectable", "verdict", "why", "test")  # fmt: skip
