@@ -64,6 +64,7 @@ def jobs(study: Study) -> list[Job]:
     found.append(Job("05", "05_benchmark.ipynb", (), tuple(last)))
     if "variants" in study.grids:
         found.append(Job("06", "06_variants.ipynb", (), tuple(last)))
+    found.append(Job("07", "07_claims.ipynb", (), tuple(last)))
     if stored.files(study.root):  # shows what xitt bench has left; nothing is measured
         found.append(Job("90", "90_performance.ipynb"))
     return found

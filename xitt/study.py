@@ -194,6 +194,12 @@ class Study:
 
         return results.collect(self)
 
+    def verdict(self, claim: str):
+        """Verdict on one claim (``C01`` ...), from results and predictions that are there, see :func:`xitt.claims.verdict`."""
+        from . import claims
+
+        return claims.verdict(self, claim)
+
 
 def find_root(start: Path) -> Path | None:
     """The nearest folder upwards that holds ``params/`` and ``notebooks/``."""

@@ -239,10 +239,32 @@
     return b;
   }
 
+  // --- filtering: a ledger shows all of its rows, or those of one verdict ---
+  function filter(table, figure) {
+    var cells = table.querySelectorAll("tbody .verdict"), names = [], bar = document.createElement("div"), buttons = [];
+    cells.forEach(function (c) { if (names.indexOf(text(c)) < 0) names.push(text(c)); });
+    if (names.length < 2) return;
+    [""].concat(names).forEach(function (name) {
+      var count = Array.prototype.filter.call(cells, function (c) { return !name || text(c) === name; }).length;
+      var b = button((name || "all") + " (" + count + ")", function () {
+        cells.forEach(function (c) { c.parentNode.hidden = !!name && text(c) !== name; });
+        buttons.forEach(function (other) { other.setAttribute("aria-pressed", String(other === b)); });
+      });
+      b.setAttribute("aria-pressed", String(!name));
+      buttons.push(b);
+      bar.appendChild(b);
+    });
+    bar.className = "copy filter";
+    bar.setAttribute("role", "group");
+    bar.setAttribute("aria-label", "rows to show, by verdict");
+    figure.insertBefore(bar, table.closest(".scroll") || table);
+  }
+
   function tools(figure) {
     var table = figure.querySelector("table");
     if (!table) return;
     if (!table.classList.contains("plain")) sortable(table);
+    if (table.classList.contains("ledger")) filter(table, figure);
     var bar = document.createElement("div");
     bar.className = "copy";
     bar.appendChild(copyButton(table, bar, "CSV", csv));
