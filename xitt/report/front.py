@@ -31,7 +31,7 @@ def contents(study: Study, pages: list[Page], tidy: pd.DataFrame | None = None) 
     return {
         "study": study.params,
         "question": " ".join(d.question for d in study.designs if getattr(d, "question", "")),
-        "facts": summary.facts(pages, runs, made),
+        "facts": summary.facts(study, pages, runs, made),
         "shows": _part(
             lambda s: _bullets(
                 summary.shows(s, cells(), *(summary.inputs(s) if len(scores()) else (scores(), scores())))

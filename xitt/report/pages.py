@@ -226,7 +226,7 @@ def _log(text: str, label: str) -> str:
 def _is_prose(text: str) -> bool:
     """Whether a log is a few full sentences, one paragraph per line."""
     lines = [line for line in text.split("\n") if line.strip()]
-    return len(lines) <= 40 and all(re.fullmatch(r"[A-Z]\S* .{20,}[.!?]", line) for line in lines)
+    return len(lines) <= 40 and all(re.fullmatch(r"([A-Z]\S*|\d[\d,]*) .{20,}[.!?]", line) for line in lines)
 
 
 def _plain(text: str) -> str:

@@ -17,10 +17,12 @@ PAPER = ("anli_plus", "mnli", "qqp", "squad_v2", "squad_v1", "hellaswag", "ccg",
 LARGE = ("xlm-roberta-large", "FacebookAI/xlm-roberta-large")
 
 
-def facts(pages: list[Page], runs: pd.DataFrame, made: dict[str, str]) -> list[tuple[str, str]]:
+def facts(study: Study, pages: list[Page], runs: pd.DataFrame, made: dict[str, str]) -> list[tuple[str, str]]:
     """What was run, how long, on what, in a few words each."""
     there = sum(p.cells is not None and not p.error for p in pages)
-    found = [("notebooks", f"{there} of {len(pages)}")]
+    rows, columns = study.main
+    found = [("matrix", f"{len(rows)} rows × {len(columns)} targets"), ("seeds", ", ".join(map(str, study.seeds)))]
+    found.append(("notebooks", f"{there} of {len(pages)}"))
     if len(runs):
         found += [("training and scoring runs", f"{len(runs)}"), ("compute time", clock(float(runs["seconds"].sum())))]
         if "tokens" in runs and runs["tokens"].notna().any():
