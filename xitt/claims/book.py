@@ -108,11 +108,12 @@ class Book:
         Missing
             If nothing is left, or no seed has all of it.
         """
-        rows = [r for r in dict.fromkeys(recipes) if any(recipe == r for recipe, _ in self._cells)]
+        targets = list(dict.fromkeys(targets))
+        rows = [r for r in dict.fromkeys(recipes) if any((r, t) in self._cells for t in targets)]
         if not rows:
-            raise Missing(f"no scores of {_some(recipes)} in this study")
+            raise Missing(f"no scores of {_some(recipes)} on {_some(targets)} in this study")
         rows = ["none", *(r for r in rows if r != "none")]
-        columns = [t for t in dict.fromkeys(targets) if all((r, t) in self._cells for r in rows)]
+        columns = [t for t in targets if all((r, t) in self._cells for r in rows)]
         columns = [t for t in columns if languages == "all" or self._languages(t, languages)]
         if not columns:
             kind = "" if languages == "all" else f" with {languages} languages"

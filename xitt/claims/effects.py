@@ -206,6 +206,12 @@ def without_option(book: Book, option: str, targets: str | list[str]) -> Outcome
 
 
 # --- open questions ------------------------------------------------------------------------------------------------
+def _columns(book: Book, design: str, targets: str | list[str]) -> list[str]:
+    """Columns of a design that are targets of a benchmark, or variants of them (XTREME-R's Tatoeba)."""
+    wanted = set(_targets(targets))
+    return [t for t in book.study.grids[design][1] if t.partition("+")[0] in wanted]
+
+
 def _added(book: Book, design: str) -> list[str]:
     """Recipes of a design that are trained on something beside the paper's nine tasks."""
     rows = [r for r in book.study.grids[design][0] if not book.study.is_ready(r)]
@@ -215,7 +221,7 @@ def _added(book: Book, design: str) -> list[str]:
 @_test
 def new_rows(book: Book, design: str, targets: str | list[str], against: str) -> Outcome:
     """Mean of the rows that a design adds, minus ``none`` or minus the mean of the single natural-language tasks."""
-    columns, rows = _targets(targets), _added(book, design)
+    columns, rows = _columns(book, design, targets), _added(book, design)
     if not rows:
         raise Missing(f"design {design} adds no row to the nine tasks")
     singles = [r for r in recipes.NINE if r in set(book.scores["intermediate"])]
@@ -235,7 +241,7 @@ def new_rows(book: Book, design: str, targets: str | list[str], against: str) ->
 @_test
 def number_of_tasks(book: Book, design: str, targets: str | list[str], languages: str) -> Outcome:
     """Slope of the score over the number of tasks, in points per doubling, mean over targets."""
-    columns = _targets(targets)
+    columns = _columns(book, design, targets)
     rows = [r for r in book.study.grids[design][0] if r != "none"]
     panel = book.panel(rows, columns, languages=languages)
     here = [r for r in panel.recipes if r != "none"]

@@ -44,8 +44,7 @@ def lines(table: pd.DataFrame) -> pd.DataFrame:
     ]
     made["ours"], made["ours low"], made["ours high"] = table["ours"], table["low"], table["high"]
     made["in"] = table["unit"]
-    made["runs"] = [int(n) if n else None for n in table["runs"]]
-    made["runs"] = made["runs"].astype(object).where(table["runs"] > 0, None)
+    made["runs"] = table["runs"].astype(object).where(table["runs"] > 0, None)
     made["interval"] = table["interval"]
     made["power (%)"] = 100 * table["power"]
     made["detectable"] = table["detectable"]
@@ -81,7 +80,7 @@ def decided_by() -> pd.DataFrame:
 def sentence(study: Study, table: pd.DataFrame) -> str:
     """What the ledger shows, written from its numbers."""
     n = table["verdict"].value_counts()
-    said = ", ".join(f"{n[v]} {v}" for v in rule.VERDICTS if v in n)
+    said = ", ".join(f"{v} {n[v]}" for v in rule.VERDICTS if v in n)
     text = f"Of {len(table)} claims and questions: {said}. "
     if short := rule.short_of_full(study):
         text += f"None can be supported or contradicted here: {short}. "
