@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from . import data, stats
+from . import data, results, stats
 from .differences import PROTOCOLS, Resampled, compare, resampled, task_metrics
 from .errors import ParameterError, unknown
 from .languages import XTREME_R
 from .matrix import group, rows
 from .official import VARIANTS, VERSIONS
+from .show import Raw
 from .store import read_json
 from .study import Study
 
@@ -212,31 +213,31 @@ def coverage(study: Study, version: str) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=columns)
 
 
-def published_systems(version: str) -> pd.DataFrame:
-    """Published test scores of a version's tasks, one row per system and intermediate recipe.
+def published_systems() -> pd.DataFrame:
+    """Published XTREME test scores, one row per system (XTREME-R: none was found with a source).
 
     Returns
     -------
     DataFrame
         ``system``, one column per task (F1/EM of question answering as text, F1 alone where no more is known), one per group (derived here,
-        where all its tasks are known), ``mean`` as published, ``certainty`` and ``source`` of all its figures. XTREME-R's averages were not
-        found, and the tasks that both versions share are scored in fewer languages by XTREME: it has no rows.
+        where all its tasks are known), ``mean`` as published, ``certainty`` (what differs from the row's is named) and ``source``.
     """
     from . import published
 
-    figures = published.table(split="test", language="avg") if version == "xtreme" else published.table(system="")
-    names = [*TASKS[version], "mean"]
-    figures = figures[figures["target"].isin(names) & (figures["metric"] != "change")]
+    figures = published.table(split="test", language="avg")
+    figures = figures[figures["target"].isin([*TASKS["xtreme"], "mean"]) & (figures["metric"] != "change")]
     lines = []
     for (system, recipe), part in figures.groupby(["system", "intermediate"], sort=False):
         held = {(r["target"], r["metric"]): r["value"] for r in part.to_dict("records")}
         line = {"system": system + (f" ({recipe})" if recipe not in ("", "none") and recipe not in system else "")}
-        line |= {t: _printed(held, t) for t in TASKS[version]}
-        line |= {g: _mean([_task_score(held, t) for t in tasks]) for g, tasks in GROUPS[version].items()}
-        line |= {"mean": held.get(("mean", "score"), np.nan), "certainty": ", ".join(dict.fromkeys(part["certainty"])),
+        line |= {t: _printed(held, t) for t in TASKS["xtreme"]}
+        line |= {g: _mean([_task_score(held, t) for t in tasks]) for g, tasks in GROUPS["xtreme"].items()}
+        most = part["certainty"].mode()[0]
+        other = [f"{r['target']}: {r['certainty']}" for r in part.to_dict("records") if r["certainty"] != most]
+        line |= {"mean": held.get(("mean", "score"), np.nan), "certainty": "; ".join([most, *dict.fromkeys(other)]),
                  "source": "; ".join(dict.fromkeys(part["source"]))}  # fmt: skip
         lines.append(line)
-    return pd.DataFrame(lines, columns=["system", *names[:-1], *GROUPS[version], "mean", "certainty", "source"])
+    return pd.DataFrame(lines)
 
 
 def _printed(held: dict[tuple[str, str], float], task: str) -> float | str:
@@ -254,28 +255,36 @@ def _task_score(held: dict[tuple[str, str], float], task: str) -> float:
 
 # --- as it is shown ------------------------------------------------------------------------------------------------
 def shown(study: Study, made: pd.DataFrame, version: str, protocol: str = "strict") -> pd.DataFrame:
-    """:func:`table` with titles, question answering as F1/EM, and the change with its interval and star."""
-    from .show import Raw
-
-    seconds = _answers(study, version, protocol)
+    """:func:`table` with titles, question answering as F1/EM, rings at chance, and the change with its interval and star."""
+    pairs, rings = _answers(study, version), _at_chance(study, version)
+    best = {t: c.recipe for t, c in choose(study, version, protocol).items()}
     lines = []
     for line in made.to_dict("records"):
-        chosen = {t: c.recipe for t, c in choose(study, version, protocol).items()} if line["system"] == BEST else {}
-        cells = {"rows": line["rows"], "system": line["system"]}
+        cells: dict[str, object] = {"rows": line["rows"], "system": line["system"]}
         for task in TASKS[version]:
-            pair, value = seconds.get((chosen.get(task, line["system"]), task)), line[task]
-            cells[study.tasks[task].title] = Raw("{:.1f}/{:.1f}".format(*pair), "n", value) if pair else value
+            key = (best.get(task) if line["system"] == BEST else line["system"], task)
+            text = "{:.1f}/{:.1f}".format(*pairs[key]) if key in pairs else f"{line[task]:.1f}"
+            cell = Raw(text + "°" * (key in rings), "n", line[task])
+            cells[study.tasks[task].title] = cell if np.isfinite(line[task]) else np.nan
         cells |= {g: line[g] for g in GROUPS[version]}
         cells |= {f"{NAMES[version]} ({line['tasks']} of {len(TASKS[version])})": line["mean"]}
-        star = "*" if line["q"] < 0.05 else ""
-        bounds = f"[{line['change low']:+.1f}, {line['change high']:+.1f}]"
-        text = f"{line['change']:+.1f}{star} <small>{bounds}</small>"
-        cells["against none"] = Raw(text, "n", line["change"]) if np.isfinite(line["change"]) else np.nan
-        lines.append(cells)
+        bounds = f"<small>[{line['change low']:+.1f}, {line['change high']:+.1f}]</small>"
+        change = Raw(f"{line['change']:+.1f}{'*' * (line['q'] < 0.05)} {bounds}", "n", line["change"])
+        lines.append(cells | {"against none": change if np.isfinite(line["change"]) else np.nan})
     return pd.DataFrame(lines, dtype=object)  # a column of strings would lose which cells are HTML
 
 
-def _answers(study: Study, version: str, protocol: str) -> dict[tuple[str, str], tuple[float, float]]:
+def _at_chance(study: Study, version: str) -> set[tuple[str, str]]:
+    """(recipe, task) whose interval reaches chance under the task's main metric."""
+    found = set()
+    for task, target in tasks_of(study, version).items():
+        if made := resampled(study, target):
+            level = results.chance_levels(results.chance(study, target), study.tasks).get((target, "avg"), -np.inf)
+            found |= {(r, task) for r in rows(study) if made.seeds(r) and made.interval(r)[0] <= level}
+    return found
+
+
+def _answers(study: Study, version: str) -> dict[tuple[str, str], tuple[float, float]]:
     """(recipe, task) → F1 and exact match of question answering."""
     found = {}
     for task, target in tasks_of(study, version).items():

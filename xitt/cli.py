@@ -135,7 +135,7 @@ def results(
     params: StudyFile,
     format: Annotated[Literal["csv", "md", "latex", "json"], typer.Option(help="Form of the table.")] = "csv",
 ) -> None:
-    """Print the tidy results (csv, json) or the table of means (md, latex)."""
+    """Print the tidy results (csv, json) or the main table with intervals (md, latex)."""
     from .show import render_results
     from .study import load_study
 

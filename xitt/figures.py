@@ -95,10 +95,7 @@ def transfer_map(study: Study, table: pd.DataFrame | None = None) -> Figure:
     rows = [r for r in dict.fromkeys(table["intermediate"]) if r != "none"] if len(table) else []
     columns = [t for t in study.targets if t in set(table["target"])] if rows else []
     if not rows:
-        figure, axis = _axes(5, 1)
-        axis.set_axis_off()
-        axis.text(0, 0.5, "no intermediate task scored yet", color=INK)
-        return Figure(figure, "No intermediate task has been scored yet.")
+        return _nothing("No intermediate task has been scored yet")
     change = table.pivot(index="intermediate", columns="target", values="change").loc[rows, columns]
     q = table.pivot(index="intermediate", columns="target", values="q").loc[rows, columns]
     base = table[table["intermediate"] == "none"].set_index("target")["value"]
@@ -254,37 +251,39 @@ def best_per_target(study: Study, version: str, protocol: str = "strict") -> Fig
     """Test score of ``none`` and of the intermediate recipe chosen on dev, per task and for the mean."""
     from . import benchmark
 
-    table = benchmark.table(study, version, protocol)
-    name = benchmark.NAMES[version]
+    name, table = benchmark.NAMES[version], benchmark.table(study, version, protocol)
     there = table.set_index("system") if len(table) else table
-    if not len(table) or not {"none", benchmark.BEST} <= set(there.index):
-        figure, axis = _axes(5, 1)
-        axis.set_axis_off()
-        axis.text(0, 0.5, f"{name}: none and an intermediate task have not been scored yet", color=INK)
-        return Figure(figure, f"{name}: nothing to compare yet.")
+    if not {"none", benchmark.BEST} <= set(there.index):
+        return _nothing(f"{name}: none and an intermediate task have not been scored yet")
     chosen = {t: c.recipe for t, c in benchmark.choose(study, version, protocol).items()}
-    tasks = [*chosen, "mean"]
-    before, after = (there.loc[system, tasks].astype(float).to_numpy() for system in ("none", benchmark.BEST))
-    figure, axis = _axes(6.4, 0.8 + 0.32 * len(tasks))
-    places = np.arange(len(tasks))[::-1]
-    axis.hlines(places, before, after, color=INK, lw=1.2)
-    axis.plot(before, places, "o", color=INK, mfc="none", ms=6, label="none")
-    axis.plot(after, places, "o", color=BLUE, ms=6, label="best on dev")
-    labels = [f"{study.tasks[t].title}: {chosen[t]}" for t in chosen]
-    axis.set_yticks(places, [*labels, f"mean over {int(table['tasks'].iloc[0])} of {len(benchmark.TASKS[version])}"])
+    both = there.loc[["none", benchmark.BEST], list(chosen)].astype(float).dropna(axis=1)
+    if both.empty:
+        return _nothing(f"{name}: no task has been scored with and without an intermediate task yet")
+    tasks = list(both)
+    labels = [f"{study.tasks[t].title}: {chosen[t]}" for t in tasks]
+    if there.loc[["none", benchmark.BEST], "mean"].notna().all():
+        both["mean"] = there["mean"]
+        labels.append(f"mean over {table['tasks'].iloc[0]} of {len(benchmark.TASKS[version])}")
+    figure, axis = _axes(6.4, 0.8 + 0.32 * len(labels))
+    places = np.arange(len(labels))[::-1]
+    axis.hlines(places, both.loc["none"], both.loc[benchmark.BEST], color=INK, lw=1.2)
+    axis.plot(both.loc["none"], places, "o", color=INK, mfc="none", ms=6, label="none")
+    axis.plot(both.loc[benchmark.BEST], places, "o", color=BLUE, ms=6, label="best on dev")
+    axis.set_yticks(places, labels)
     axis.set(xlabel="test score (%)", xlim=(0, 102))
     axis.set_title(name, loc="left", fontsize=11, color=INK)
     axis.legend(bbox_to_anchor=(1.01, 1), loc="upper left", frameon=False, fontsize=9)
-    gains = after[:-1] - before[:-1]
-    up, down = int(np.argmax(gains)), int(np.argmin(gains))
-    alt = (
-        f"{name}: from none to the intermediate task that is best on dev the mean goes from {before[-1]:.1f} to {after[-1]:.1f}; "
-        + ", ".join(
-            f"{what} {study.tasks[tasks[i]].title} with {tasks_of} ({gains[i]:+.1f})"
-            for what, i, tasks_of in (
-                ("highest change:", up, chosen[tasks[up]]),
-                ("lowest change:", down, chosen[tasks[down]]),
-            )
-        )
+    gains = (both.loc[benchmark.BEST] - both.loc["none"])[tasks]
+    said = [f"{study.tasks[t].title} with {chosen[t]} {gains[t]:+.1f}" for t in (gains.idxmax(), gains.idxmin())]
+    return Figure(
+        figure,
+        f"{name}: test scores of none and of the intermediate task that is best on dev; highest change {said[0]}, lowest {said[1]}.",
     )
-    return Figure(figure, alt + ".")
+
+
+def _nothing(text: str) -> Figure:
+    """A line of text in place of a figure that has nothing to show yet."""
+    figure, axis = _axes(5, 1)
+    axis.set_axis_off()
+    axis.text(0, 0.5, text, color=INK)
+    return Figure(figure, f"{text}.")

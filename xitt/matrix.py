@@ -287,16 +287,19 @@ def stability(study: Study, resamples: int = 2000, seed: int = 0) -> pd.DataFram
     -------
     DataFrame
         ``ranked by, recipes, seeds, Kendall, Kendall low, Kendall high, Spearman`` ...: one row for the mean over targets, with
-        a bootstrap interval over the targets, and one per target, with one over its examples. Empty with
-        fewer than two seeds or three recipes (``none`` is no intermediate recipe and is left out).
+        a bootstrap interval over the targets, and one per target, with one over its examples. One
+        blank row with fewer than two seeds or three recipes (``none`` is no intermediate recipe and is left out).
     """
     parts = {t: resampled(study, t, task_metrics(study.tasks[t])) for t in study.main[1]}
     parts = {t: p for t, p in parts.items() if p}
     ranked = [
         r for r in rows(study) if r != "none" and all((r, s) in p.value for p in parts.values() for s in study.seeds)
     ]
-    if len(study.seeds) < 2 or len(ranked) < 3 or not parts:
-        return pd.DataFrame()
+    if len(study.seeds) < 2 or len(ranked) < 3:
+        nothing = {f"{x}{end}": np.nan for x in ("Kendall", "Spearman") for end in ("", " low", " high")}
+        return pd.DataFrame(
+            [{"ranked by": "mean over targets", "recipes": len(ranked), "seeds": len(study.seeds), **nothing}]
+        )
     values = np.array([[[p.value[r, s] for r in ranked] for s in study.seeds] for p in parts.values()])
     # the change against none of the same seed orders recipes as the score does: none is the same for all of them
     drawn = np.random.default_rng(seed).integers(len(parts), size=(resamples, len(parts)))

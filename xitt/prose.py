@@ -8,6 +8,8 @@ import pandas as pd
 from . import tables
 from .study import Study
 
+STAR = "* corrected p < 0.05 (Benjamini-Hochberg over the table)."
+
 
 def run_sentence(run) -> str:
     """How the training went, in words."""
@@ -57,17 +59,17 @@ def retrieval_sentence(study: Study, recipe: str, seed: int) -> str:
 
 def matrix_caption(study: Study, table: pd.DataFrame) -> str:
     """Caption of the transfer matrix: units, metrics, kind of interval."""
+    from .chance import about
+
     how = next((h for h in table["how"] if h), "")
     pairs = set(table.loc[table["second"].notna(), "target"]) if "second" in table else set()
     metrics = ", ".join(
         f"{study.tasks[t].title} {study.tasks[t].metrics[0]}{'/em' if t in pairs else ''}"
         for t in dict.fromkeys(table["target"])
     )
-    answers = "; of F1/EM the interval is F1's and the mean takes both" if pairs else ""
-    return (
-        f"Row none: score in percent; others: change against none in points; mean over languages ({metrics}). 95 % intervals: {how}{answers}. "
-        "* corrected p < 0.05, ° not above chance."
-    )
+    what = f"Row none: score in percent; others: change against none in points; mean over languages ({metrics})"
+    answers = " Of F1/EM the interval is F1's, and means take both." if pairs else ""
+    return f"{about(study, what, interval=how, rings=bool(table['at_chance'].any()))}{answers} {STAR}"
 
 
 def sentence(study: Study, table: pd.DataFrame) -> str:
@@ -109,7 +111,7 @@ def stability_sentence(study: Study, table: pd.DataFrame) -> str:
     """Whether seeds agree on the ranking of intermediate tasks, in words."""
     if len(study.seeds) < 2:
         return f"One seed ({study.seeds[0]}): whether another would rank the intermediate tasks alike cannot be said from this study."
-    if not len(table):
+    if np.isnan(table["Kendall"].iloc[0]):
         return "Fewer than three intermediate tasks have been scored with every seed: there is no ranking to compare."
     row = table.iloc[0]
     sure = "agree more than by chance" if row["Kendall low"] > 0 else "do not agree for certain"
@@ -141,13 +143,13 @@ def beside_sentence(table: pd.DataFrame) -> str:
     )
 
 
-def benchmark_caption(name: str, table: pd.DataFrame) -> str:
+def benchmark_caption(study: Study, name: str, table: pd.DataFrame) -> str:
     """Caption of the benchmark table: units, over what, kind of interval."""
+    from .chance import about
+
     how = ", ".join(dict.fromkeys(h for h in table["how"] if h)) if len(table) else ""
-    return (
-        f"{name}: test scores in percent, question answering as F1/EM (its score is the mean of both), means over what is here; against none: change of the "
-        f"mean in points{f'; 95 % intervals: {how}' if how else ''}. * corrected p < 0.05."
-    )
+    what = f"{name}: scores in percent, question answering as F1/EM (its score is the mean of both), means over what is here; against none: change of the mean in points"
+    return f"{about(study, what, interval=how, rings=True)} {STAR}"
 
 
 def published_sentence(study: Study) -> str:
