@@ -275,8 +275,8 @@ def test_power_by_simulation():
         d = rng.standard_normal((20_000, runs)) + shift / np.sqrt(runs)
         assert power(shift, 1.0, runs) == pytest.approx(np.mean(t_test(d)[3] < 0.05), abs=0.01)
     assert power(1.96, 1.0) == pytest.approx(0.5, abs=0.001)
-    assert power(0, 1.0, 3) == pytest.approx(0.05)
-    assert power(100, 1.0, 3) == 1
+    assert power(0, 1.0, 3) == pytest.approx(0.05, abs=1e-4)
+    assert power(100, 1.0, 3) == pytest.approx(1)
 
 
 def test_the_minimum_detectable_effect_has_the_power_asked_for():

@@ -119,9 +119,7 @@ def within(margin: float, error: float, runs: int) -> float:
 
     if error == 0:
         return 1.0
-    df = runs - 1
     # |mean| + t * s < margin, with mean and spread independent: averaged over the spread
-    spread = np.sqrt(distributions.chi2.ppf((np.arange(2000) + 0.5) / 2000, df) / df) * error
-    room = margin - distributions.t.isf((1 - stats.LEVEL) / 2, df) * spread
+    room = margin - distributions.t.isf((1 - stats.LEVEL) / 2, runs - 1) * stats.spreads(runs) * error
     inside = 2 * distributions.norm.cdf(np.maximum(room, 0) / error) - 1
     return float(np.mean(inside))
