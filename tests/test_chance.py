@@ -1,4 +1,4 @@
-"""Rings at chance, the map of languages by tasks, and results as text."""
+"""Rings at chance and the map of languages by tasks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import xitt
 from xitt import chance, differences, results, stats, tables
 from xitt.report import sanitise
-from xitt.show import Raw, render_results, show
+from xitt.show import Raw, show
 
 RIGHT = {"en": 0.9, "de": 0.7, "hi": 0.5}  # share of right answers of 400; chance is 50
 TARGETS = ("xnli", "pawsx")
@@ -86,21 +86,6 @@ def test_tables_per_language_carry_rings(study):
     wide = pd.DataFrame(results.collect(study)[lambda t: t["intermediate"] == "none"])
     marked = chance.marked(study, {t: wide[wide["target"] == t] for t in TARGETS}, "none", 0)
     assert show(marked).html().count('title="at chance"') == 5
-
-
-def test_results_as_text_say_metric_unit_split_and_chance(study):
-    text = render_results(study, "md").splitlines()
-    assert text[0] == "| intermediate | XNLI (accuracy, %) | PAWS-X (accuracy, %) |"
-    assert text[2] == "| none | 70.0 | 50.0° |"
-    assert "test split; seed 0" in text[-1]
-    lines = render_results(study, "latex").splitlines()
-    assert lines[0].startswith("% ")
-    assert lines[1] == r"\begin{tabular}{lrr}"
-    assert lines[3] == r"  intermediate & XNLI (accuracy, \%) & PAWS-X (accuracy, \%) \\"
-    assert lines[5] == r"  none & 70.0 & 50.0$^{\circ}$ \\"
-    assert lines[-1] == r"\end{tabular}"
-    assert not re.search(r"[^\x00-\x7f]", "\n".join(lines[1:]))
-    assert render_results(study, "csv").startswith(",".join(results.COLUMNS))
 
 
 def test_unlike_seeds_are_averaged_over_one_draw(study, monkeypatch):

@@ -246,6 +246,23 @@ def test_logs_fold_and_findings_read_as_text(study):
     assert '<p class="finding">Every target' in text
 
 
+def test_the_front_page_quotes_the_ledger(study):
+    said = "Of 26 claims and questions: 3 agrees, 23 not <tested>. None can be supported here."
+    executed(
+        study,
+        "07",
+        v4.new_markdown_cell("# Claims"),
+        code("x", printed("read 3 files\n")),
+        code("y", printed(said + "\nMore of the same kind is said here.\n")),
+    )
+    text = report.write(study).read_text()
+    assert (
+        '<li>Of 26 claims and questions: 3 agrees, 23 not &lt;tested&gt;. None can be supported here. <a href="07.html">The claims</a></li>'
+        in text
+    )
+    assert "More of the same" not in text
+
+
 def test_failed_and_missing_notebooks_are_shown(study):
     broken = v4.new_output(
         "error", ename="DataError", evalue="<b>no</b> data", traceback=["\x1b[31mTrace<back>\x1b[0m"]

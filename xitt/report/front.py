@@ -15,10 +15,11 @@ from .. import chance, figures, results, store, tables
 from ..show import Raw, score, show, table
 from ..study import Study
 from . import summary
-from .pages import Page
+from .pages import Page, findings
 from .sanitise import clean
 from .summary import signed
 
+QUOTED = ("05", "06", "07")
 RUN_DIGITS = {"steps": 0, "tokens": 0, "tokens/s": 0}
 
 
@@ -32,12 +33,7 @@ def contents(study: Study, pages: list[Page], tidy: pd.DataFrame | None = None) 
         "study": study.params,
         "question": " ".join(d.question for d in study.designs if getattr(d, "question", "")),
         "facts": summary.facts(study, pages, runs, made),
-        "shows": _part(
-            lambda s: _bullets(
-                summary.shows(s, cells(), *(summary.inputs(s) if len(scores()) else (scores(), scores())))
-            ),
-            study,
-        ),
+        "shows": _part(lambda s: _bullets([*_shows(s, cells(), scores()), *_quoted(pages)]), study),
         "cannot": _part(lambda s: _bullets(summary.cannot(s, pages, cells())), study),
         "matrix": _part(lambda s: _matrix(s, cells(), scores()), study),
         "figure": _part(lambda s: _figure(s, cells()), study),
@@ -119,8 +115,23 @@ def _figure(study: Study, cells: pd.DataFrame) -> str:
     return clean(figures.transfer_map(study, cells)._repr_mimebundle_()["text/html"], "f1-")
 
 
+def _shows(study: Study, cells: pd.DataFrame, tidy: pd.DataFrame) -> list[str]:
+    return summary.shows(study, cells, *summary.inputs(study)) if len(tidy) else []
+
+
 def _bullets(lines: list[str]) -> str:
-    return f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in lines)}</ul>" if lines else ""
+    texts = [line if isinstance(line, Raw) else html.escape(line) for line in lines]
+    return f"<ul>{''.join(f'<li>{text}</li>' for text in texts)}</ul>" if texts else ""
+
+
+def _quoted(pages: list[Page]) -> list[Raw]:
+    """First finding of the summaries that the front page does not compute itself, with a link to where it stands."""
+    found = [(p, findings(p)) for p in pages if p.name in QUOTED and p.cells is not None]
+    return [
+        Raw(f'{html.escape(lines[0])} <a href="{html.escape(p.href)}">{html.escape(p.phase)}</a>')
+        for p, lines in found
+        if lines
+    ]
 
 
 def _language_maps(study: Study, tidy: pd.DataFrame) -> dict[str, chance.LanguageMap]:

@@ -223,6 +223,13 @@ def _log(text: str, label: str) -> str:
     return f'<details class="log"><summary>{label} <small>{lines} lines</small></summary>{pre}</details>'
 
 
+def findings(page: Page) -> list[str]:
+    """Sentences that an executed notebook printed from its numbers, a paragraph each."""
+    outputs = [o for cell in page.raw.cells for o in _merged(cell.get("outputs", []))] if page.raw else []
+    texts = [_plain(o["text"]).rstrip() for o in outputs if o["output_type"] == "stream" and o["name"] == "stdout"]
+    return [line for text in texts if text and _is_prose(text) for line in text.split("\n") if line.strip()]
+
+
 def _is_prose(text: str) -> bool:
     """Whether a log is a few full sentences, one paragraph per line."""
     lines = [line for line in text.split("\n") if line.strip()]
