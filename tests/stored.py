@@ -26,7 +26,7 @@ def make(
     seeds: str = "[0]",
 ) -> Stored:
     """A study with no results; ``put`` gives it some."""
-    design = f"name: small\nquestion: ?\nintermediates: [{intermediates}]\ntargets: [{targets}]\n"
+    design = f"name: small\nquestion: what do tables show?\nintermediates: [{intermediates}]\ntargets: [{targets}]\n"
     study = load_study(tiny.make(folder, tiny.TINY + f"seeds: {seeds}\n", design))
     held = Stored(study, folder / "made up")
     monkeypatch.setattr("xitt.scoring.found", held.found)

@@ -17,7 +17,7 @@ from .study import Study
 _LATEX = {
     "\\": r"\textbackslash{}", "_": r"\_", "&": r"\&", "%": r"\%", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "°": r"\textsuperscript{\(\circ\)}", "*": r"\textsuperscript{*}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "–": "--", '"': r"\textquotedbl{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "–": "--", '"': "''",
 }  # fmt: skip
 
 
@@ -87,7 +87,9 @@ def _minus(text: str) -> str:
 
 def _broken(name: str) -> str:
     """A column's title in lines of a word each."""
-    return r"\\".join(escape(part) for part in name.split(" "))
+    return r"\\{}".join(
+        escape(part) for part in name.split(" ")
+    )  # a bracket or star after the break would belong to it
 
 
 def _label(text: str) -> str:
