@@ -70,11 +70,13 @@ def decided_by() -> pd.DataFrame:
     rows = []
     for c in entries.every():
         measured = c.direction != "is"
-        number = (c.threshold, c.margin, c.expected, c.runs) if measured else (np.nan, np.nan, np.nan, None)
+        numbers = (c.threshold, c.margin, c.expected) if measured else (np.nan,) * 3
         words = "; ".join(f"{k}: {v}" for k, v in c.words.items())
-        rows.append((c.id, c.test or "", c.direction, *number, words, c.source))
+        rows.append((c.id, c.test or "", c.direction, *numbers, c.runs if measured else None, words, c.source))
     columns = ["id", "test", "direction", "threshold", "margin", "size for power", "least runs", "words", "source"]
-    return pd.DataFrame(rows, columns=columns).astype({"least runs": object})
+    made = pd.DataFrame(rows, columns=columns)
+    made["least runs"] = pd.Series([row[6] for row in rows], dtype=object)
+    return made
 
 
 def sentence(study: Study, table: pd.DataFrame) -> str:
@@ -91,7 +93,7 @@ def sentence(study: Study, table: pd.DataFrame) -> str:
     text += f"{len(measured)} are about training and were measured; the least effect that their tests find lies between {least.min():.1f} and {least.max():.1f} points. "
     few = measured[measured["interval"] == "examples only"]
     if len(few) == len(measured):
-        text += f"With {measured['runs'].max()} seed(s) their intervals are over examples only and decide nothing about training."
+        text += f"With fewer than three seeds (here {measured['runs'].max()}) their intervals are over examples only and decide nothing about training."
         return text
     weak = measured[measured["power"] < 0.8]
     text += f"{len(weak)} of them would be found with less than 80 % probability if they were true in the size claimed"
