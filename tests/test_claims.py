@@ -376,6 +376,7 @@ def test_what_is_shown_and_said(paper, pocket):
     table = claims.ledger(pocket, tidy(pocket, as_claimed, VARIANTS), CHOSEN)
     text = show(claims.lines(claims.of(table, "agrees")), claims.caption(), css="xitt ledger").html()
     assert text.count("<tr>") == 1 + (table["verdict"] == "agrees").sum()
+    assert text.count('class="verdict agrees"') == (table["verdict"] == "agrees").sum()  # what the report filters by
     assert "8.2 points (2nd" in text
     assert "nan" not in text.lower().replace("finance", "")
     assert claims.counted(table)["claims"].sum() == 26

@@ -37,8 +37,12 @@ def _used() -> set[str]:
 
 def lines(table: pd.DataFrame) -> pd.DataFrame:
     """A ledger for :func:`xitt.show.show` (class ``xitt ledger`` gets a filter by verdict in the report)."""
+    import pandas as pd
+
     made = table[["id", "verdict", "claim"]].copy()
-    made["verdict"] = [Raw(html.escape(v), f"verdict {v.replace(' ', '-')}") for v in table["verdict"]]
+    # as objects: a column of strings would lose which cells are HTML
+    cells = [Raw(html.escape(v), f"verdict {v.replace(' ', '-')}") for v in table["verdict"]]
+    made["verdict"] = pd.Series(cells, table.index, dtype=object)
     made["published"] = [
         f"{p} ({c}; {on})" if p else f"{on}" for p, c, on in table[["published", "certainty", "claimed on"]].to_numpy()
     ]
