@@ -54,7 +54,7 @@ def _markdown(head: list[str], lines: Iterable[tuple[str, list[tuple[str, str]]]
 
 
 def _plain(text: str) -> str:
-    for mark in "\\|*_`":
+    for mark in "\\|*`":  # an underscore within a word marks nothing
         text = text.replace(mark, f"\\{mark}")
     return text
 
