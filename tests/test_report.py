@@ -396,9 +396,9 @@ def test_intervals_stand_below_their_value():
 
 # --- the script, in a browser ------------------------------------------------------------------------------------------
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-TABLE = """<table class="xitt"><caption>A <b>table</b> &amp; more</caption><thead><tr><th>who</th><th>score<br><small>f1, %</small></th><th>change</th></tr></thead><tbody>
-<tr><th>beta_1</th><td>9.5°</td><td>-0.5 [-1.0, +0.1]</td></tr><tr><th>=cmd()</th><td>10.0</td><td>+2.1* [+1.0, +3.2]</td></tr>
-<tr><th>@a, "b"</th><td>-3.0</td><td></td></tr></tbody></table>"""
+TABLE = """<table class="xitt"><caption>A <b>table</b> &amp; more</caption><thead><tr><th>who</th><th>score<br><small>f1, %</small></th><th>change</th><th>qa</th></tr></thead><tbody>
+<tr><th>beta_1</th><td>9.5°</td><td>-0.5 [-1.0, +0.1]</td><td>16.3/11.0</td></tr><tr><th>=cmd()</th><td>10.0</td><td>+2.1* [+1.0, +3.2]</td><td>+1.5/-0.4*</td></tr>
+<tr><th>@a, "b"</th><td>-3.0</td><td></td><td></td></tr></tbody></table>"""
 DRIVER = """
 document.addEventListener("DOMContentLoaded", function () {
   var rows = function () { return Array.from(document.querySelectorAll("tbody th"), function (x) { return x.textContent; }).join("|"); };
@@ -458,14 +458,23 @@ def test_a_browser_copies_harmless_csv_with_units_and_intervals(driven):
     assert driven["leftover"] == 0
     assert driven["byHand"] == driven["copied"][0].replace("\r\n", "\n")  # shown where the clipboard refuses
     lines = driven["copied"][0].splitlines()
-    assert lines[0] == 'who,"score f1, %","score f1, % mark",change,change low,change high,change mark'
-    assert lines[1:] == ["beta_1,9.5,°,-0.5,-1.0,0.1,", "'=cmd(),10.0,,2.1,1.0,3.2,*", '"\'@a, ""b""",-3.0,,,,,']
+    assert (
+        lines[0]
+        == 'who,"score f1, %","score f1, % mark",change,change low,change high,change mark,qa,qa second,qa mark'
+    )
+    assert lines[1:] == [
+        "beta_1,9.5,°,-0.5,-1.0,0.1,,16.3,11.0,",
+        "'=cmd(),10.0,,2.1,1.0,3.2,*,1.5,-0.4,*",
+        '"\'@a, ""b""",-3.0,,,,,,,,',
+    ]
 
 
 def test_a_browser_copies_latex(driven):
     text = driven["copied"][1]
-    assert text.startswith("% A table & more\n\\begin{tabular}{lrr}\n  \\hline\n  who & score f1, \\% & change \\\\\n")
-    assert "  beta\\_1 & 9.5$^{\\circ}$ & $-$0.5 {[}$-$1.0, +0.1{]} \\\\\n" in text
+    assert text.startswith(
+        "% A table & more\n\\begin{tabular}{lrrr}\n  \\hline\n  who & score f1, \\% & change & qa \\\\\n"
+    )
+    assert "  beta\\_1 & 9.5$^{\\circ}$ & $-$0.5 {[}$-$1.0, +0.1{]} & 16.3/11.0 \\\\\n" in text
     assert text.endswith("  \\hline\n\\end{tabular}\n")
 
 

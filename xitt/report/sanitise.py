@@ -44,7 +44,7 @@ _STYLES = re.compile(
 )
 _BAD_VALUE = re.compile(r"url\((?!\s*['\"]?#)|expression|javascript:|image-set|@|\\|//|/\*", re.I)
 _DATA_IMAGE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+")
-_NUMBER = re.compile(r"[+\-−]?[\d,.]*\d\s*%?(\s*[*†‡°])*(\s*\[[^\]]*\])?(\s*±.*)?")
+_NUMBER = re.compile(r"[+\-−]?[\d,.]*\d(/[+\-−]?[\d,.]*\d)?\s*%?(\s*[*†‡°])*(\s*\[[^\]]*\])?(\s*±.*)?")
 _INTERVAL = re.compile(r"([+\-−]?[\d,.]*\d\s*%?[*†‡°\s]*?)\s*(\[[+\-−\d.,–\s]+\])")
 DENSE = 9  # tables of more columns are set tighter
 _BLANK = {"", "–", "-", "—", "nan", "NaN", "None", "NA", "<NA>"}

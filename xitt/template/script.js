@@ -72,12 +72,13 @@
   }
 
   // A number with its marks and its interval: "+2.1* [+1.0, +3.2]"; null for any other text.
-  var NUMBER = /^([+-]?(?:\d[\d,]*)?\.?\d+(?:e[+-]?\d+)?)\s*(%?)\s*([*°†‡]*)\s*(?:\[\s*([+-]?[\d.,]+|–)\s*(?:,|to)\s*([+-]?[\d.,]+|–)\s*\])?$/i;
+  // Question answering has two, F1/EM: "16.3/11.0".
+  var NUMBER = /^([+-]?(?:\d[\d,]*)?\.?\d+(?:e[+-]?\d+)?)(?:\/([+-]?\d[\d.]*))?\s*(%?)\s*([*°†‡]*)\s*(?:\[\s*([+-]?[\d.,]+|–)\s*(?:,|to)\s*([+-]?[\d.,]+|–)\s*\])?$/i;
   function parsed(t) {
     var m = t.replace(/−/g, "-").match(NUMBER);
     if (!m) return null;
     var plain = function (x) { return x === undefined || x === "–" ? "" : x.replace(/,/g, "").replace(/^\+/, ""); };
-    return { value: plain(m[1]), unit: m[2], mark: m[3], low: plain(m[4]), high: plain(m[5]), wide: m[4] !== undefined };
+    return { value: plain(m[1]), second: plain(m[2]), unit: m[3], mark: m[4], low: plain(m[5]), high: plain(m[6]), wide: m[5] !== undefined };
   }
   function absent(t) { return /^(|–|-|—|nan|none|na|<na>)$/i.test(t); }
 
@@ -144,7 +145,8 @@
     rows.forEach(function (row) {
       if (!row.head) row.cells.forEach(function (t, i) {
         var p = parsed(t);
-        extra[i] = extra[i] || { low: false, mark: false };
+        extra[i] = extra[i] || { low: false, mark: false, second: false };
+        if (p && p.second) extra[i].second = true;
         if (p && p.wide) extra[i].low = true;
         if (p && p.mark) extra[i].mark = true;
       });
@@ -154,6 +156,7 @@
       row.cells.forEach(function (t, i) {
         var more = extra[i] || {}, p = row.head ? null : parsed(t);
         if (row.head) line.push(t); else line.push(p ? p.value + p.unit : absent(t) ? "" : t);
+        if (more.second) line.push(row.head ? t + " second" : p ? p.second : "");
         if (more.low) line.push(row.head ? t + " low" : p ? p.low : "", row.head ? t + " high" : p ? p.high : "");
         if (more.mark) line.push(row.head ? t + " mark" : p ? p.mark : "");
       });
