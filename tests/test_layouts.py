@@ -9,7 +9,7 @@ import pytest
 
 from tests.test_data import check, make_study, project, write  # noqa: F401 - fixtures too
 from xitt import data, readers
-from xitt.checks import _locate
+from xitt.checks import locate
 from xitt.errors import DataError
 from xitt.pools import _right, sentence_spans
 
@@ -145,7 +145,7 @@ def test_questions_without_an_answer_are_squad_v2s_alone(folder):
 )
 def test_answers_are_found_as_tokenizers_read_them(context, text, start, found):
     """Compatibility forms and unusual spaces are equal after normalisation; the answer is then as its context writes it."""
-    assert _locate(context, text, start) == found
+    assert locate(context, text, start) == found
     answer, at = found
     assert context[at : at + len(answer)] == answer
 

@@ -187,7 +187,7 @@ def test_order_does_not_matter(parts, options):
         ("multitask{mnli,}", ["''", "valid: "]),
         ("mnli{squad_v1,hellaswag}", ["mnli is a single task"]),
         ("mnli+sampler=uniform", ["goes with multitask", "mnli is a single task"]),
-        ("multitask+smpler=uniform", ["'smpler'", "did you mean 'sampler'", "valid: mlm, sampler"]),
+        ("multitask+smpler=uniform", ["'smpler'", "did you mean 'sampler'", "valid: attention_dropout, mlm, sampler, train"]),
         ("multitask+sampler=unifrm", ["'unifrm'", "did you mean 'uniform'", "temperature:T[:CAP]"]),
         ("multitask+sampler=uniform:3", ["the form uniform"]),
         ("multitask+sampler=temperature", ["the form temperature:T[:CAP]"]),
@@ -484,7 +484,7 @@ def test_a_disk_without_hard_links(trained, tmp_path, monkeypatch):
 def test_every_head_starts_as_it_would_alone(trained):
     encoder = trained.backbone()
     tokenizer = backbone.load_tokenizer(encoder.path)
-    part = multitask._part(trained, "mnli", tokenizer, encoder, 3)
+    part = multitask._part(trained, "mnli", data.load(trained, "mnli", "train"), tokenizer, encoder, 3)
     k, labels = kind("classify"), tasks.TASKS["mnli"].labels
     alone = backbone.new_model(encoder.path, k.auto_class, multitask.torch_seed(3, "init"), **k.labels(labels))
     assert all(torch.equal(v, part.model.state_dict()[k]) for k, v in alone.state_dict().items())

@@ -84,7 +84,7 @@ class TestPaper:
         assert "sizes as published" in said
         assert "40% (assumed) of the nominal peak of H100 in bfloat16" in said
         assert "left out, since neither data nor a published size are at hand: ccg dev" in said
-        assert "98 notebooks" in said or "99 notebooks" in said
+        assert "100 notebooks" in said or "101 notebooks" in said  # with 90 where something was measured
 
     def test_hours_are_flops_over_the_rate(self, made):
         found = plan.table(made, rates.of_peak("A100", "bfloat16")).set_index("work")

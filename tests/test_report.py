@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -14,7 +19,7 @@ import pytest
 from nbformat import v4
 
 import xitt
-from xitt import graph, report, results, store, tables
+from xitt import graph, report, results, show, store, tables
 from xitt.errors import ParameterError
 from xitt.report import sanitise
 
@@ -81,6 +86,19 @@ class Seen(HTMLParser):
                 self.links.append((tag, value))
 
 
+def assert_only_our_script(text: str) -> None:
+    """One script, inside, allowed by its hash; the policy allows no other, and nothing from elsewhere."""
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", text, re.S | re.I)
+    assert len(scripts) == text.lower().count("<script") == 1
+    digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+    policy = html.unescape(re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)[1])
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    assert rules["script-src"] == f"'sha256-{digest}'"
+    assert rules["img-src"] == "data:"
+    assert text.index("Content-Security-Policy") < text.index("<script")
+
+
 def page(study, name: str) -> str:
     report.write(study)
     return (study.out / "report" / f"{name}.html").read_text()
@@ -118,7 +136,7 @@ def test_every_link_leads_somewhere_and_nothing_outside(study):
         seen = Seen(path.read_text())
         assert len(seen.ids) == len(set(seen.ids)), path
         assert not {"iframe", "object", "style", "foreignobject"} & set(seen.tags)
-        assert seen.tags.count("script") == 1
+        assert_only_our_script(path.read_text())
         assert not [a for a, _ in seen.attributes if a.startswith("on")]
         assert "evil.example" not in path.read_text()
         assert "http://" not in path.read_text()
@@ -128,8 +146,9 @@ def test_every_link_leads_somewhere_and_nothing_outside(study):
             assert not file or (folder / file).is_file(), link
             assert not part or part in (seen.ids if not file else Seen((folder / file).read_text()).ids), link
     assert 'href="02.none.s0.html">next' in (folder / "00.html").read_text()
-    assert "http" not in (folder / "assets" / "style.css").read_text() + (folder / "assets" / "script.js").read_text()
-    assert sum((folder / "assets" / n).stat().st_size for n in ("style.css", "script.js")) < 40_000
+    assert "http" not in (folder / "assets" / "style.css").read_text() + report.head()["script"]
+    assert len(report.head()["script"]) < 12_000
+    assert (folder / "assets" / "style.css").stat().st_size < 20_000
 
 
 def test_outputs_are_taken_apart(study):
@@ -193,7 +212,7 @@ def test_tables_scroll_and_numbers_align():
     assert text.endswith("</table></div></figure>")
     assert "<caption" not in text
     assert '<th class="n">much</th>' in text
-    assert '<td class="n">+2.1* [1.0, 3.2]</td>' in text
+    assert '<td class="n">+2.1* <small>[1.0, 3.2]</small></td>' in text
     assert "<th>who</th>" in text
 
 
@@ -227,6 +246,23 @@ def test_logs_fold_and_findings_read_as_text(study):
     assert '<p class="finding">Every target' in text
 
 
+def test_the_front_page_quotes_the_ledger(study):
+    said = "Of 26 claims and questions: 3 agrees, 23 not <tested>. None can be supported here."
+    executed(
+        study,
+        "07",
+        v4.new_markdown_cell("# Claims"),
+        code("x", printed("read 3 files\n")),
+        code("y", printed(said + "\nMore of the same kind is said here.\n")),
+    )
+    text = report.write(study).read_text()
+    assert (
+        '<li>Of 26 claims and questions: 3 agrees, 23 not &lt;tested&gt;. None can be supported here. <a href="07.html">The claims</a></li>'
+        in text
+    )
+    assert "More of the same" not in text
+
+
 def test_failed_and_missing_notebooks_are_shown(study):
     broken = v4.new_output(
         "error", ename="DataError", evalue="<b>no</b> data", traceback=["\x1b[31mTrace<back>\x1b[0m"]
@@ -257,9 +293,9 @@ def test_navigation_in_reading_order(study):
 
 def test_front_page_with_results(study, monkeypatch):
     monkeypatch.setattr(tables, "transfer", lambda *_: pd.DataFrame([
-        {"intermediate": "none", "target": "xnli", "value": 61.0, "change": 0.0, "low": float("nan"), "high": float("nan"),
+        {"intermediate": "none", "target": "xnli", "group": "none", "value": 61.0, "change": 0.0, "low": float("nan"), "high": float("nan"),
          "p": float("nan"), "q": float("nan"), "how": "", "at_chance": False},
-        {"intermediate": "mnli", "target": "xnli", "value": 63.1, "change": 2.1, "low": 1.0, "high": 3.2, "p": 0.01, "q": 0.02,
+        {"intermediate": "mnli", "target": "xnli", "group": "single task", "value": 63.1, "change": 2.1, "low": 1.0, "high": 3.2, "p": 0.01, "q": 0.02,
          "how": "examples only", "at_chance": True},
     ]))  # fmt: skip
     tidy = pd.DataFrame(
@@ -317,3 +353,130 @@ def test_publish(study, tmp_path, monkeypatch):
     assert sorted(p.name for p in folder.iterdir()) == ["report", "results.csv"]
     assert not old.exists()
     assert (folder / "report" / "assets" / "style.css").is_file()
+
+
+def test_text_that_acts_on_its_surroundings_is_written_out(study):
+    turned = "abc\u202edef\u2066x"
+    path = executed(
+        study,
+        "00",
+        v4.new_markdown_cell(f"# One {turned}"),
+        code("a()", shown(text_html=f"<table><tr><td title='{turned}'>{turned}</td></tr></table>"), printed(f"{turned}\x00\x1b[2J")),
+        code("b()", shown(text_plain=turned)),
+    )  # fmt: skip
+    text = path.read_text().replace("abc", "abc\\ud800")  # half a surrogate pair, as JSON may hold it
+    path.write_bytes(text.encode().replace(b"def", b"de\xff\xfe"))  # bytes that are no UTF-8
+    text = page(study, "00")
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\x00\x1b]", text)
+    assert text.count("⟨U+202E⟩") >= 4
+    assert "\ufffd" in text
+    assert "could not be made" not in (study.out / "report" / "index.html").read_text()
+
+
+def test_a_notebook_that_cannot_be_read_leaves_the_rest(study):
+    executed(study, "00", v4.new_markdown_cell("# One"))
+    executed(study, "04", v4.new_markdown_cell("# Two")).write_text('{"cells": [')
+    index = report.write(study).read_text()
+    assert "04.ipynb cannot be read" in index
+    assert (study.out / "report" / "00.html").is_file()
+
+
+def test_intervals_stand_below_their_value():
+    frame = pd.DataFrame(
+        {"task": ["a<b", "c"], "gap": [1.25, 3.0], "gap low": [0.5, float("nan")], "gap high": [2.0, 4.0]}
+    )
+    text = sanitise.clean(show.show(frame, "x").html())
+    assert list(show.with_intervals(frame)) == ["task", "gap"]
+    assert 'data-value="1.25">1.2 <small>[0.5, 2.0]</small></td>' in text
+    assert ">3.0</td>" in text
+    assert "a&lt;b" in text
+    text = sanitise.clean("<table><tr><td>-1.6* [-2.6, -0.5]</td><td>-3</td><td>-x</td></tr></table>")
+    assert '<td class="n">−1.6* <small>[−2.6, −0.5]</small></td><td class="n">−3</td><td>-x</td>' in text
+
+
+# --- the script, in a browser ------------------------------------------------------------------------------------------
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+TABLE = """<table class="xitt"><caption>A <b>table</b> &amp; more</caption><thead><tr><th>who</th><th>score<br><small>f1, %</small></th><th>change</th><th>qa</th></tr></thead><tbody>
+<tr><th>beta_1</th><td>9.5°</td><td>-0.5 [-1.0, +0.1]</td><td>16.3/11.0</td></tr><tr><th>=cmd()</th><td>10.0</td><td>+2.1* [+1.0, +3.2]</td><td>+1.5/-0.4*</td></tr>
+<tr><th>@a, "b"</th><td>-3.0</td><td></td><td></td></tr></tbody></table>"""
+DRIVER = """
+document.addEventListener("DOMContentLoaded", function () {
+  var rows = function () { return Array.from(document.querySelectorAll("tbody th"), function (x) { return x.textContent; }).join("|"); };
+  var out = {}, heads = document.querySelectorAll("thead th"), copied = [];
+  Object.defineProperty(navigator, "clipboard", { value: undefined });  // as where a browser closes it to pages
+  document.execCommand = function () { copied.push(document.activeElement.value); return copied.length < 3; };
+  var press = function (i) { heads[i].querySelector("button").click(); return rows() + " " + heads[i].getAttribute("aria-sort"); };
+  out.sorted = [press(1), press(1), press(1), press(2), press(0)];
+  out.focusable = heads[1].querySelector("button").tabIndex === 0;
+  press(0); press(0);
+  document.querySelectorAll(".copy button").forEach(function (b) { b.click(); });
+  out.leftover = document.querySelectorAll("textarea").length;
+  document.querySelector(".copy button").click();
+  out.byHand = document.querySelector("textarea.by-hand").value;
+  out.copied = copied;
+  out.injected = window.injected === undefined;
+  var pre = document.createElement("pre");
+  pre.id = "found";
+  pre.textContent = encodeURIComponent(JSON.stringify(out));
+  document.body.appendChild(pre);
+});
+"""
+
+
+@pytest.fixture(scope="module")
+def driven(tmp_path_factory):
+    """What a browser makes of a page: our script under its policy, plus one that presses the buttons (allowed by its own hash)."""
+    if BROWSER is None:
+        pytest.skip("no Chromium here")
+    digest = base64.b64encode(hashlib.sha256(DRIVER.encode()).digest()).decode()
+    head = report.head()
+    policy = head["policy"].replace("script-src ", f"script-src 'sha256-{digest}' ")
+    page = tmp_path_factory.mktemp("browser") / "page.html"
+    page.write_text(
+        f'<!doctype html><html><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f"<script>{head['script']}</script><script>{DRIVER}</script></head><body><script>window.injected = 1</script>"
+        f"<p onclick='x'>p</p>{sanitise.clean(TABLE)}</body></html>",
+        encoding="utf-8",
+    )
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", f"--user-data-dir={page.parent / 'profile'}", page.as_uri()]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout)
+    assert found, done.stderr[-2000:]
+    return json.loads(unquote(found[1]))
+
+
+def test_a_browser_sorts_by_every_column(driven):
+    a, b, at = "beta_1", "=cmd()", '@a, "b"'
+    assert driven["sorted"] == [
+        f"{b}|{a}|{at} descending", f"{at}|{a}|{b} ascending", f"{a}|{b}|{at} null", f"{b}|{a}|{at} descending",
+        f"{at}|{b}|{a} ascending",
+    ]  # fmt: skip
+    assert driven["focusable"]  # a button: the keyboard reaches and presses it
+
+
+def test_a_browser_copies_harmless_csv_with_units_and_intervals(driven):
+    assert driven["leftover"] == 0
+    assert driven["byHand"] == driven["copied"][0].replace("\r\n", "\n")  # shown where the clipboard refuses
+    lines = driven["copied"][0].splitlines()
+    assert (
+        lines[0]
+        == 'who,"score f1, %","score f1, % mark",change,change low,change high,change mark,qa,qa second,qa mark'
+    )
+    assert lines[1:] == [
+        "beta_1,9.5,°,-0.5,-1.0,0.1,,16.3,11.0,",
+        "'=cmd(),10.0,,2.1,1.0,3.2,*,1.5,-0.4,*",
+        '"\'@a, ""b""",-3.0,,,,,,,,',
+    ]
+
+
+def test_a_browser_copies_latex(driven):
+    text = driven["copied"][1]
+    assert text.startswith(
+        "% A table & more\n\\begin{tabular}{lrrr}\n  \\hline\n  who & score f1, \\% & change & qa \\\\\n"
+    )
+    assert "  beta\\_1 & 9.5$^{\\circ}$ & $-$0.5 {[}$-$1.0, +0.1{]} & 16.3/11.0 \\\\\n" in text
+    assert text.endswith("  \\hline\n\\end{tabular}\n")
+
+
+def test_a_browser_runs_no_other_script(driven):
+    assert driven["injected"]

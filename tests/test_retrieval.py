@@ -179,7 +179,7 @@ class Words:
         return {"input_ids": [[*[0, *map(int, t.split())][: max_length - 1], 2] for t in texts]}
 
 
-CPU = SimpleNamespace(name="cpu", eval_batch_tokens=30, autocast=contextlib.nullcontext)
+CPU = SimpleNamespace(name="cpu", cuda=False, eval_batch_tokens=30, autocast=contextlib.nullcontext)
 TEXTS = ["5 6 7", "8", " ".join(["9"] * 20), "5 6 7 8 9 10"]
 MANY = [
     " ".join(map(str, words))
@@ -258,7 +258,7 @@ def test_many_vectors_lie_on_disk(memory, tmp_path):
 
 def test_a_killed_embedding_goes_on(tmp_path, monkeypatch):
     """What is on disk is not made again, and the end is the same."""
-    model, folder, means = encoder(), tmp_path / "vectors", retrieval._means
+    model, folder, means = encoder(), tmp_path / "vectors", retrieval._pooled
     whole = {k: v.copy() for k, v in embed(model, Words(), MANY, (1, 2), 12, CPU, 1000, tmp_path / "other").items()}
     made = []
 
@@ -268,7 +268,7 @@ def test_a_killed_embedding_goes_on(tmp_path, monkeypatch):
         made.append(a[2])
         return means(*a)
 
-    monkeypatch.setattr(retrieval, "_means", dies)
+    monkeypatch.setattr(retrieval, "_pooled", dies)
     with pytest.raises(KeyboardInterrupt):
         embed(model, Words(), MANY, (1, 2), 12, CPU, 1000, folder)
     made.append("goes on")

@@ -6,8 +6,25 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from xitt import simulation
+from xitt.errors import ParameterError
 from xitt.metrics import METRICS
-from xitt.stats import Counts, benjamini_hochberg, interval, over_seeds, overlap_free, paired_bootstrap, resampled
+from xitt.stats import (
+    Counts,
+    benjamini_hochberg,
+    detectable,
+    discordant,
+    draws,
+    interval,
+    mcnemar,
+    of_draws,
+    over_seeds,
+    overlap_free,
+    paired_bootstrap,
+    power,
+    resampled,
+    t_test,
+)
 
 SHARE = METRICS["classify", "accuracy"].value
 F1 = METRICS["tag", "f1"].value
@@ -231,3 +248,123 @@ def test_benjamini_hochberg_against_its_definition():
 )  # fmt: skip
 def test_intervals_without_a_common_point(first, second, free):
     assert overlap_free(first, second) is free
+
+
+# --- McNemar -------------------------------------------------------------------------------------------------------
+def test_mcnemar_by_hand():
+    """1 against 5 discordant pairs: 2 * (1 + 6) / 64 exactly; mid-p takes off the 6 / 64 of the observed."""
+    exact, mid = mcnemar([1, 5, 3, 0], [5, 1, 3, 0])
+    np.testing.assert_allclose(exact, [14 / 64, 14 / 64, 1, 1])
+    np.testing.assert_allclose(mid, [8 / 64, 8 / 64, 1, 1])
+
+
+def test_discordant_examples_are_matched_by_id():
+    first = Counts({"de": accuracy([1, 1, 0, 1], np.array(["a", "b", "c", "d"]))}, SHARE)
+    second = Counts({"de": accuracy([0, 1, 1, 0], np.array(["d", "c", "b", "x"]))}, SHARE)
+    assert discordant(first, second) == {"de": (1, 1)}  # d only by the first, c only by the second; b by both
+    with pytest.raises(ParameterError, match="no example id in common"):
+        discordant(first, Counts({"de": accuracy([1], np.array(["z"]))}, SHARE))
+    with pytest.raises(ParameterError, match="scores of right and wrong"):
+        discordant(first, Counts({"de": (np.array(["a"]), np.array([[1.0, 2, 2]]))}, F1))
+
+
+# --- power ---------------------------------------------------------------------------------------------------------
+def test_power_by_simulation():
+    rng = np.random.default_rng(0)
+    for runs, shift in ((3, 4.0), (5, 3.0)):
+        d = rng.standard_normal((20_000, runs)) + shift / np.sqrt(runs)
+        assert power(shift, 1.0, runs) == pytest.approx(np.mean(t_test(d)[3] < 0.05), abs=0.01)
+    assert power(1.96, 1.0) == pytest.approx(0.5, abs=0.001)
+    assert power(0, 1.0, 3) == pytest.approx(0.05, abs=1e-4)
+    assert power(100, 1.0, 3) == pytest.approx(1)
+
+
+def test_the_minimum_detectable_effect_has_the_power_asked_for():
+    for runs in (1, 3, 5):
+        for wanted in (0.5, 0.8):
+            assert power(detectable(0.7, runs, wanted), 0.7, runs) == pytest.approx(wanted, abs=1e-4)
+    assert detectable(0.0, 3) == 0
+    assert detectable(1.0) == pytest.approx(1.96 + 0.8416, abs=0.001)  # the textbook's 2.8 standard errors
+
+
+# --- the bootstrap in blocks ---------------------------------------------------------------------------------------
+def test_blocks_change_nothing():
+    rng = np.random.default_rng(0)
+    counts = Counts({x: accuracy(rng.random(90) < 0.6) for x in ("de", "tr")}, SHARE)
+    np.testing.assert_array_equal(resampled(counts, 50), resampled(counts, 50, memory=1))
+
+
+def test_draws_are_multinomial():
+    weights = np.concatenate(list(draws(40, 5000, np.random.default_rng(0), memory=2**16)))
+    assert weights.shape == (5000, 40)
+    assert set(weights.sum(axis=1)) == {40}
+    np.testing.assert_allclose(weights.mean(axis=0), 1, atol=0.06)
+    np.testing.assert_allclose(weights.var(axis=0), 1 - 1 / 40, atol=0.1)
+
+
+def test_languages_that_share_ids_through_a_third_are_one_stratum():
+    right = np.random.default_rng(0).random(60) < 0.5
+    names = ids(60)
+    counts = Counts({"a": accuracy(right[:40], names[:40]), "b": accuracy(right[20:], names[20:]), "c": accuracy(right, np.char.add("c", names))}, SHARE)  # fmt: skip
+    values = resampled(counts, 3000)
+    together = np.corrcoef(values.T)
+    assert together[0, 1] > 0.3  # half of the examples are the same
+    assert abs(together[0, 2]) < 0.1
+
+
+def test_a_pair_that_only_one_model_has_mined_is_drawn_with_the_others():
+    """Predictions of a mining task hold other ids for each model; what both have is drawn alike."""
+    first = Counts({"de": (np.array(["a", "b", "c"]), np.ones((3, 3)))}, F1)
+    second = Counts({"de": (np.array(["a", "b", "c", "d"]), np.array([[1, 1, 1.0]] * 3 + [[0, 1, 0]]))}, F1)
+    d = paired_bootstrap(first, second)
+    assert d.value > 0
+    assert d.low >= -1e-4  # the first is never worse in a resample
+
+
+def test_p_values_reach_below_what_resamples_resolve():
+    value, rng = 10.0, np.random.default_rng(0)
+    p = of_draws(value, value + rng.standard_normal(2000)).p
+    assert 0 < p < 1e-9
+    near = of_draws(1.0, 1.0 + rng.standard_normal(2000)).p
+    assert near == pytest.approx(2 * scipy_stats.norm.sf(1), abs=0.05)
+
+
+def test_a_table_of_9_by_9_over_40_languages_takes_seconds_and_little_memory():
+    """A ninth of it here: one target, none and nine rows, 40 languages of 1,000 examples each with ids of their own."""
+    import time
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    names = {x: np.char.add(f"{x}-", ids(1000)) for x in range(40)}
+    right = rng.random((10, 40, 1000)) < 0.7
+    counts = Counts({(r, x): accuracy(right[r, x], names[x]) for r in range(10) for x in range(40)}, SHARE)
+    tracemalloc.start()
+    begin = time.process_time()
+    assert resampled(counts).shape == (2000, 400)
+    seconds, (_, peak) = time.process_time() - begin, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert seconds < 60 / 9
+    assert peak < 2**31 / 4
+
+
+# --- simulations ---------------------------------------------------------------------------------------------------
+def test_the_simulations_hold():
+    """A small version; `07_claims` runs the full one."""
+    checks = simulation.report(300, seed=1).set_index("experiment")
+    assert len(checks) == 14
+    wrong = checks[checks["holds"] == "no"]
+    assert not len(wrong), wrong
+    unused = checks[checks["holds"] == ""]["observed"]
+    assert (unused.diff().dropna() > 0).all()  # the more seeds the better, and never enough
+    assert unused.max() < 91
+    assert "of 11 experiments" in simulation.sentence(checks.reset_index())
+
+
+def test_the_simulation_sees_an_interval_that_is_too_short():
+    rng = np.random.default_rng(0)
+    first, second, truth = simulation.accuracies(200, 200, rng)
+    assert simulation.bootstrap_coverage(first, second, truth + 12) < 60
+    p = np.full((50, 81), 0.5)
+    p[:, 0] = 1e-6
+    assert simulation.false_share(p, 0) == 100
+    assert simulation.false_share(p, 1) == 0

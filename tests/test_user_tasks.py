@@ -446,7 +446,7 @@ def test_a_checkpoint_of_the_hub_is_fetched_at_its_commit(tmp_path, project, mon
 
 def test_jobs_tables_and_figures_know_them(finished):
     names = [j.name for j in graph.jobs(finished)]
-    assert names == ["00", "02.none.s0", "01.reviews.s0", "02.reviews.s0", "02.my_nli.s0", "04"]
+    assert names == ["00", "02.none.s0", "01.reviews.s0", "02.reviews.s0", "02.my_nli.s0", "04", "05", "07"]
     assert {j.name: j.needs for j in graph.jobs(finished)}["02.my_nli.s0"] == ("00",)
     table = tables.transfer(finished)
     assert set(table["intermediate"]) == {"none", "reviews", "my_nli"}

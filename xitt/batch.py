@@ -66,7 +66,7 @@ def _code() -> str:
     digest, package = hashlib.sha256(), Path(__file__).parent
     for file in sorted(package.rglob("*")):
         # the report is made from executed notebooks: a change of its style must not make them run again
-        if file.suffix in (".py", ".tsv") and file.relative_to(package).parts[0] not in ("report", "template"):
+        if file.suffix in (".py", ".tsv", ".yaml") and file.relative_to(package).parts[0] not in ("report", "template"):
             digest.update(file.read_bytes())
     return digest.hexdigest()
 

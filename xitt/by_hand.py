@@ -204,4 +204,5 @@ def _embed_layer(study: Study, recipe: str, target: str, sides, seed: int):
     model, tokenizer = encoders.load_encoder(encoder.path).to(where.name), encoders.load_tokenizer(encoder.path)
     layer = layer_of(study, target, model.config.num_hidden_layers)
     length = min(study.params.retrieval.length, model.config.max_position_embeddings - 2)
-    return [embed(model, tokenizer, side, (layer,), length, where)[layer] for side in sides]
+    pool = study.tasks[target].pool
+    return [embed(model, tokenizer, side, (layer,), length, where, pool=pool)[layer] for side in sides]

@@ -168,12 +168,12 @@ def _span(row: Task, e: Example, raw: Example) -> Example:
     """Offsets must point at their answer; the hub's old script stripped contexts but not offsets, so look again."""
     if not e["answers"] and row.answer_rules != "squad_v2":
         raise ValueError("there is no answer")
-    found = [_locate(e["context"], t, s) for t, s in zip(e["answers"], e["starts"], strict=True)]
+    found = [locate(e["context"], t, s) for t, s in zip(e["answers"], e["starts"], strict=True)]
     e["answers"], e["starts"] = [t for t, _ in found], [s for _, s in found]
     return e
 
 
-def _locate(context: str, text: str, start: int) -> tuple[str, int]:
+def locate(context: str, text: str, start: int) -> tuple[str, int]:
     """An answer and its offset: where it is said to be, else the nearest occurrence, else the nearest that tokenizers read as
     equal (compatibility forms and spaces of other kinds; then the answer is as the context writes it).
     """

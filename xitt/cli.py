@@ -60,7 +60,7 @@ def run(
 
 def _quick_checks(study) -> None:
     """Find out before hours pass that the data folder or the backbone is not there."""
-    from . import data
+    from . import data, translated
     from .backbone import fetch
     from .own import open_checkpoint
 
@@ -73,6 +73,7 @@ def _quick_checks(study) -> None:
         for split in ("train", "dev"):
             if split in study.tasks[name].source.splits:
                 data.check_there(study, name, split, "en")
+    translated.check(study)
     if study.params.backbone.build is None:
         fetch(study.params.backbone, study.root, study.params.data.offline)
     for checkpoint in study.checkpoints.values():
@@ -134,7 +135,7 @@ def results(
     params: StudyFile,
     format: Annotated[Literal["csv", "md", "latex", "json"], typer.Option(help="Form of the table.")] = "csv",
 ) -> None:
-    """Print the tidy results (csv, json) or the table of means (md, latex)."""
+    """Print the tidy results (csv, json) or the main table with intervals (md, latex)."""
     from .show import render_results
     from .study import load_study
 

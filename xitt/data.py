@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from . import hub, own_files, pools, readers
+from . import hub, own_files, pools, readers, translated
 from .checks import column_value, normalise, whole
 from .errors import DataError
 from .schema import Data
@@ -82,7 +82,8 @@ def world(study: Study) -> World:
         n: [t.model_dump_json(), study.tasks[n].own, own_files.stamps(study.tasks[n])]
         for n, t in study.params.tasks.items()
     }
-    return World(key + json.dumps(own) if own else key, study.params.data, study.tasks)
+    files = translated.stamps(study.params.data)
+    return World(key + (json.dumps([own, files]) if own or files else ""), study.params.data, study.tasks)
 
 
 def load(study: Study, task: str, split: str, language: str = "en") -> Split:
@@ -93,7 +94,7 @@ def load(study: Study, task: str, split: str, language: str = "en") -> Split:
     split : str
         ``train``, ``dev`` or ``test``.
     language : str
-        BCP 47 code.
+        BCP 47 code. The training set of an English task in another language is its translation (``xitt.translated``).
 
     Raises
     ------
@@ -106,22 +107,52 @@ def load(study: Study, task: str, split: str, language: str = "en") -> Split:
     return _load(world(study), row.name, split, language)
 
 
+def training(study: Study, task: str, languages: tuple[str, ...] = ("en",)) -> Split:
+    """Training examples in some languages.
+
+    With several, the examples take turns: each is there once, in one of them. So a training on five languages has as many steps
+    as one on English, and both see the same examples. Rows of two languages are the same example if their ids are, or, where the
+    ids have nothing in common, their numbers.
+    """
+    parts = [load(study, task, "train", x) for x in languages]
+    if len(parts) == 1:
+        return parts[0]
+    names = [[e["id"] for e in p.examples] for p in parts]
+    if not set(names[0]).intersection(*names[1:]):
+        names = [[str(i) for i in range(len(p))] for p in parts]
+    found = [dict(zip(n, p.examples, strict=True)) for n, p in zip(names, parts, strict=True)]
+    examples = []
+    for number, name in enumerate(dict.fromkeys(n for some in names for n in some)):
+        turns = [found[(number + k) % len(found)] for k in range(len(found))]
+        examples.append({**next(f[name] for f in turns if name in f), "id": name})
+    commit = " ".join(dict.fromkeys(p.commit for p in parts if p.commit))
+    problems = tuple(f"{p.language}: {x}" for p in parts for x in p.problems)
+    total = max(p.total for p in parts)
+    return Split(
+        task, "train", ":".join(languages), examples, total, _fingerprint(examples, commit), commit, None, problems
+    )
+
+
 @lru_cache(maxsize=256)
 def _load(where: World, task: str, split: str, language: str) -> Split:
     data, row = where.data, where.rows[task]
     limit = _limit(data, task, split)
     if row.parts:
-        return _join(where, row, split, limit)
+        return _join(where, row, split, limit, language)
+    row, problems, moved = _placed(data, row, split, language), (), translated.asked(row, split, language)
     if row.kind == "dual":
         raw = pools.read(data, row, split, language, limit, _languages(data, row, "test"))
         examples = raw.rows
     else:
         raw = readers.read(data, row, split, language, limit)
-        row = replace(row, labels=_label_set(where, task)) if row.own else row
+        row = replace(row, labels=_label_set(where, task)) if where.rows[task].own else row
+        lost = translated.lost(row, language, raw.rows, raw.where)
         places = raw.places or [""] * len(raw.rows)
-        examples = [normalise(row, line, number, raw.where, places[number]) for number, line in enumerate(raw.rows)]
-    problems = whole(row, examples, raw.where)
-    size = None if data.source == "pocket" or row.own else published(task, split, language)
+        kept = [(i, line) for i, line in enumerate(raw.rows) if i not in lost]
+        examples = [normalise(row, line, i, raw.where, places[i]) for i, line in kept]
+        problems = (f"{len(lost):,} translated texts have lost their answer and are left out",) if lost else ()
+    problems += whole(row, examples, raw.where)
+    size = None if data.source == "pocket" or row.own or moved else published(task, split, language)
     if row.source.pinned and raw.commit == row.source.revision and size is not None and raw.total != size:
         raise DataError(f"{raw.where}: {raw.total:,} examples at {raw.commit[:12]}, but {size:,} are published")
     fingerprint = _fingerprint(examples, raw.commit)
@@ -138,23 +169,28 @@ def _fingerprint(examples: list[Example], commit: str = "") -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _join(where: World, row: Task, split: str, limit: int | None) -> Split:
+def _placed(data: Data, row: Task, split: str, language: str) -> Task:
+    """The row, with another source where a translation of its training set is wanted."""
+    return translated.row_of(data, row, language) if translated.asked(row, split, language) else row
+
+
+def _join(where: World, row: Task, split: str, limit: int | None, language: str) -> Split:
     """Examples of all parts, one part after the other; a limit is shared by size, so that every part keeps its share."""
-    data, rows = where.data, [where.rows[p] for p in row.parts]
-    totals = [readers.read(data, part, split, "en", 1).total for part in rows]
+    data, rows = where.data, [_placed(where.data, where.rows[p], split, language) for p in row.parts]
+    totals = [readers.read(data, part, split, language, 1).total for part in rows]
     shares = _shares(totals, limit)
     examples, problems, sizes, commits = [], [], [], []
     for part, share in zip(rows, shares, strict=True):
-        raw = readers.read(data, part, split, "en", share)
+        raw = readers.read(data, part, split, language, share)
         found = [normalise(part, line, number, raw.where) for number, line in enumerate(raw.rows)]
         problems += [f"{part.title}: {p}" for p in whole(part, found, raw.where)]
         examples += [{**e, "id": f"{part.name}:{e['id']}"} for e in found]
-        sizes.append(None if data.source == "pocket" else published(part.name, split, "en"))
+        sizes.append(None if data.source == "pocket" or language != "en" else published(part.name, split, "en"))
         commits.append(raw.commit)
     size = None if None in sizes else sum(sizes)
     commit = " ".join(dict.fromkeys(c for c in commits if c))
     fingerprint = _fingerprint(examples, commit)
-    return Split(row.name, split, "en", examples, sum(totals), fingerprint, commit, size, tuple(problems))
+    return Split(row.name, split, language, examples, sum(totals), fingerprint, commit, size, tuple(problems))
 
 
 def _shares(totals: list[int], limit: int | None) -> list[int]:

@@ -42,10 +42,6 @@ def jobs(study: Study) -> list[Job]:
     """All jobs of a study, each after those it needs."""
     found = [Job("00", "00_backbone.ipynb")]
     last: list[str] = []
-    trained = {study.tasks[t].train for t in study.trained_targets}
-    shared = any(
-        study.tasks[t].tuned in trained for t in study.retrieval_targets
-    )  # retrieval with an encoder that 02 tunes
     for seed in study.seeds:
         for recipe in study.intermediates:
             about = (("intermediate", recipe), ("seed", seed))
@@ -53,14 +49,22 @@ def jobs(study: Study) -> list[Job]:
             if not study.is_ready(recipe):
                 before = f"01.{recipe}.s{seed}"
                 found.append(Job(before, "01_intermediate.ipynb", about, ("00",)))
-            if study.trained_targets:
+            trained, searched = (study.targets_of(recipe, trained=yes) for yes in (True, False))
+            shared = {study.tasks[t].train for t in trained} & {
+                study.tasks[t].tuned for t in searched
+            }  # 02 tunes, 03 uses
+            if trained:
                 found.append(Job(f"02.{recipe}.s{seed}", "02_target.ipynb", about, (before,)))
                 last.append(found[-1].name)
-            if study.retrieval_targets:
+            if searched:
                 needs = (before, *([last[-1]] if shared else ()))
                 found.append(Job(f"03.{recipe}.s{seed}", "03_retrieval.ipynb", about, needs))
                 last.append(found[-1].name)
     found.append(Job("04", "04_transfer_matrix.ipynb", (), tuple(last)))
+    found.append(Job("05", "05_benchmark.ipynb", (), tuple(last)))
+    if "variants" in study.grids:
+        found.append(Job("06", "06_variants.ipynb", (), tuple(last)))
+    found.append(Job("07", "07_claims.ipynb", (), tuple(last)))
     if stored.files(study.root):  # shows what xitt bench has left; nothing is measured
         found.append(Job("90", "90_performance.ipynb"))
     return found

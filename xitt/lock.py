@@ -128,7 +128,7 @@ def pin(study: Study) -> list[str]:
 
 def needed_datasets(study: Study) -> Iterator[tuple[str, str]]:
     """Hub repositories of a study's tasks, with the revision asked for; none if its data come from elsewhere."""
-    from . import readers, recipes
+    from . import readers, recipes, translated
 
     data, parsed = study.params.data, [recipes.parse(r, study.tasks) for r in study.intermediates]
     names = [n for p in parsed for n in (p.name, *p.parts) if n in study.tasks]
@@ -137,6 +137,8 @@ def needed_datasets(study: Study) -> Iterator[tuple[str, str]]:
     ):
         own = study.params.data.commits.get(name)  # from the YAML, or from the lock: then its entry stands
         yield name, own or revision
+    if data.source == "hub":
+        yield from translated.repositories(study)
 
 
 def _datasets(

@@ -72,11 +72,11 @@ def hyper(study: Study, recipe: str) -> Hyper:
 def spec(study: Study, recipe: str, seed: int, encoder) -> Spec:
     """Specification of a mixed training: every part's data, recipe and versions, how they are mixed, encoder, seed."""
     parsed = recipes.parse(recipe, study.tasks)
-    parts = [_part_inputs(study, task, encoder) for task in study.tasks_of(recipe)]
+    parts = [_part_inputs(study, recipe, task, encoder) for task in study.tasks_of(recipe)]
     inputs = {
         "parts": parts, "sampler": str(parsed.sampler), "encoder": encoder.identity, "seed": seed,
         "hyper": asdict(hyper(study, recipe)), "precision": study.params.engine.precision,
-        **study.params.engine.identity,
+        **phases.without_attention_dropout(study, "intermediate", recipe),
         "versions": {"train": train.VERSION, "mixture": mixture.VERSION},
     }  # fmt: skip
     if parsed.mlm:
@@ -85,9 +85,9 @@ def spec(study: Study, recipe: str, seed: int, encoder) -> Spec:
     return Spec("intermediate", f"01.{parsed.file_name}.s{seed}", inputs)
 
 
-def _part_inputs(study: Study, task: str, encoder) -> dict:
+def _part_inputs(study: Study, recipe: str, task: str, encoder) -> dict:
     """What the task's own training would be specified by, less what the mixture decides."""
-    alone = phases.train_spec(study, task, "intermediate", task, 0, encoder).inputs
+    alone = phases.train_spec(study, task, "intermediate", recipe, 0, encoder).inputs
     own = ("epochs", "batch", "length", "max_steps", "eval_examples")
     return {**{k: alone[k] for k in ("task", "data", "versions")}, "hyper": {k: alone["hyper"][k] for k in own}}
 
@@ -113,7 +113,7 @@ def _lines(study: Study, recipe: str) -> list[dict]:
     source, parsed = study.params.data, recipes.parse(recipe, study.tasks)
     steps = 0
     for task in study.tasks_of(recipe):
-        steps += phases.hyper(study, task).steps(len(data.load(study, task, "train")))
+        steps += phases.hyper(study, task).steps(len(phases.training_set(study, task, "intermediate", recipe)))
     count = (mixture.total_steps([steps], parsed.mlm) - steps) * _mlm_recipe(study)["batch"]
     if source.source == "pocket":
         from .pocket.languages import LANGUAGES as there
@@ -142,10 +142,12 @@ def _lines(study: Study, recipe: str) -> list[dict]:
 # --- training ------------------------------------------------------------------------------------------------------
 def fit(study: Study, recipe: str, folder: Path, encoder, seed: int) -> dict:
     """Train a mixture in its working folder; returns the content of its record."""
-    begin, where, parsed = time.monotonic(), phases.device(study), recipes.parse(recipe, study.tasks)
+    begin, parsed = time.monotonic(), recipes.parse(recipe, study.tasks)
+    where = replace(phases.device(study), **phases.without_attention_dropout(study, "intermediate", recipe))
     tokenizer = encoders.load_tokenizer(encoder.path)
     names, h = study.tasks_of(recipe), hyper(study, recipe)
-    parts = tuple(_part(study, name, tokenizer, encoder, seed) for name in names)
+    read = {n: phases.training_set(study, n, "intermediate", recipe) for n in names}
+    parts = tuple(_part(study, name, read[name], tokenizer, encoder, seed) for name in names)
     own = [phases.hyper(study, p.name).steps(p.features.units) for p in parts]
     steps = min(mixture.total_steps(own, parsed.mlm), h.max_steps or 2**62)
     p = mixture.probabilities(parsed.sampler, {x.name: x.features.units for x in parts}, parsed.mlm)
@@ -170,23 +172,23 @@ def fit(study: Study, recipe: str, folder: Path, encoder, seed: int) -> dict:
     shared = ("lr", "weight_decay", "warmup", "clip", "eval_every", "max_steps", "eps")
     summary["hyper"] = {k: summary["hyper"][k] for k in shared}
     summary["parts"] = {x.name: _facts(study, x, p[i], mixed.draws == i) for i, x in enumerate(parts)}
-    read = {n: data.load(study, n, "train") for n in names}
     return {
         "task": parsed.name, "tasks": list(names), "recipe": recipe, "seed": seed, "weights": weights, "heads": heads,
         "parent": None, "encoder": encoders.open_folder(folder / "model", "").identity,
         "data": {"train": [sum(map(len, read.values())), sum(t.total for t in read.values())],
-                 "revision": {n: t.commit for n, t in read.items()}},
+                 "revision": {n: t.commit for n, t in read.items()},
+                 **({} if parsed.train == ("en",) else {"languages": list(parsed.train)})},
         "training": summary, **({"null_thresholds": silence} if silence else {}), "wall_seconds": round(time.monotonic() - begin, 1),
         "provenance": provenance(study.root, where.name, where.precision, summary["attention"]),
     }  # fmt: skip
 
 
-def _part(study: Study, task: str, tokenizer, encoder, seed: int) -> mixture.Part:
+def _part(study: Study, task: str, training: data.Split, tokenizer, encoder, seed: int) -> mixture.Part:
     """One task, with the head and the order of examples that it would have alone."""
     row, h = study.tasks[task], phases.hyper(study, task)
     k = kind(row.kind)
     labels = data.labels(study, task)
-    features = encoded.features(study, k, data.load(study, task, "train"), tokenizer, h.length, labels)
+    features = encoded.features(study, k, training, tokenizer, h.length, labels)
     model = encoders.new_model(encoder.path, k.auto_class, torch_seed(seed, "init"), **k.labels(labels))
     k.head(model)
     order = EpochOrder(features.units, h.batch, h.steps(features.units), seed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -111,6 +112,13 @@ def trained(study: Study, recipe: str, seed: int):
     return record and encoders.from_record(folder.path / "model", record, f"{recipe}, seed {seed}")
 
 
+def record_of(study: Study, recipe: str, seed: int) -> dict | None:
+    """The record of an intermediate training that is done, else ``None``; nothing is computed."""
+    return (
+        RunFolder(runs_folder(study), _intermediate_spec(study, recipe, seed)).record if backbone_ready(study) else None
+    )
+
+
 def train_task(
     study: Study,
     task: str,
@@ -139,6 +147,18 @@ def _once(study: Study, spec: Spec, make: Callable[[Path], dict], weights: bool)
     return Run(study, folder.path, record)
 
 
+def training_set(study: Study, task: str, phase: str, recipe: str) -> data.Split:
+    """What a task is trained on: English, but for intermediate recipes that say otherwise (``mnli+train=de``)."""
+    intermediate = phase == "intermediate"
+    return data.training(study, task, recipes.parse(recipe, study.tasks).train if intermediate else ("en",))
+
+
+def without_attention_dropout(study: Study, phase: str, recipe: str) -> dict:
+    """``{"attention_dropout": False}`` where the study's engine or the intermediate recipe says so: in fingerprints and for the device."""
+    says = phase == "intermediate" and not recipes.parse(recipe, study.tasks).attention_dropout
+    return {"attention_dropout": False} if says else study.params.engine.identity
+
+
 def train_spec(study: Study, task: str, phase: str, recipe: str, seed: int, encoder) -> Spec:
     """Specification of a training: data, encoder, hyper-parameters, seed, versions."""
     from dataclasses import asdict
@@ -149,9 +169,10 @@ def train_spec(study: Study, task: str, phase: str, recipe: str, seed: int, enco
     inputs = {
         "task": {"name": own.identity(row), "kind": row.kind, "labels": list(data.labels(study, task)), "metrics": list(row.metrics),
                  **({} if row.answer_rules == "squad" else {"answer_rules": row.answer_rules})},
-        "data": {s: data.load(study, task, s).fingerprint for s in ("train", "dev") if s in row.source.splits},
+        "data": {s: (training_set(study, task, phase, recipe) if s == "train" else data.load(study, task, s)).fingerprint
+                 for s in ("train", "dev") if s in row.source.splits},
         "encoder": encoder.identity, "hyper": asdict(h), "seed": seed, "precision": study.params.engine.precision,
-        **study.params.engine.identity,
+        **without_attention_dropout(study, phase, recipe),
         **({"first": train_spec(study, row.first, phase, recipe, seed, encoder).fingerprint} if row.first else {}),
         "versions": {"train": train.VERSION, "kind": kind(row.kind).version,
                      "metric": METRICS[row.kind, row.metrics[0]].version},
@@ -168,12 +189,13 @@ def _fit(
     from . import train
     from .batching import EpochOrder, torch_seed
 
-    row, h, where, begin = study.tasks[task], hyper(study, task), device(study), time.monotonic()
+    row, h, begin = study.tasks[task], hyper(study, task), time.monotonic()
+    where = replace(device(study), **without_attention_dropout(study, spec.phase, recipe))
     if before := _first_run(study, row, spec.phase, recipe, seed, encoder, parent):
         encoder = encoders.from_record(before.model, before.record, "")
     k, tokenizer = kind(row.kind), encoders.load_tokenizer(encoder.path)
     what = task if spec.phase == "intermediate" else f"{recipe} > {task}"
-    training = data.load(study, task, "train")
+    training = training_set(study, task, spec.phase, recipe)
     labels = data.labels(study, task)
     features = encoded.features(study, k, training, tokenizer, h.length, labels)
     if before:
@@ -194,7 +216,9 @@ def _fit(
     return {
         "task": task, "recipe": recipe, "seed": seed, "weights": checksum, "parent": parent,
         "encoder": encoders.open_folder(folder / "model", "").identity,
-        "data": {"train": [len(training), training.total], "revision": training.commit},
+        "data": {"train": [len(training), training.total], "revision": training.commit,
+                 **({} if training.language == "en" else {"languages": training.language.split(":")}),
+                 **({"problems": list(training.problems)} if training.problems else {})},
         "training": summary, **more, "wall_seconds": round(time.monotonic() - begin, 1),
         "provenance": provenance(study.root, where.name, where.precision, summary["attention"]),
     }  # fmt: skip

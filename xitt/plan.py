@@ -89,7 +89,7 @@ def plan(study: Study, design: str | None = None) -> Plan:
         for recipe in study.intermediates:
             if not study.is_ready(recipe):
                 _intermediate(made, sizes, recipe, seed)
-            for target in study.targets:
+            for target in study.targets_of(recipe):
                 _target(made, sizes, recipe, target, seed)
     return made
 

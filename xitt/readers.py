@@ -55,7 +55,7 @@ def read(data: Data, row: Task, split: str, language: str, limit: int | None = N
         placed, where = own_files.read(row, split, language)
         return Raw([r for r, _ in placed[:limit]], len(placed), where, places=[p for _, p in placed[:limit]])
     if origin(data, row) == "pocket":
-        return _pocket(row, split, language, limit)
+        return _pocket(row, split, language, limit, data.translation_noise)
     if row.source.layout == "bucc":
         return _bucc(data, row, split, language)
     if row.source.layout == "ccg":
@@ -340,11 +340,14 @@ def _sentences(file: Path) -> Iterator[Example]:
 
 
 # --- pocket ------------------------------------------------------------------------------------------------------
-def _pocket(row: Task, split: str, language: str, limit: int | None) -> Raw:
+def _pocket(row: Task, split: str, language: str, limit: int | None, noise: float = 0.0) -> Raw:
     from .pocket import hub as pocket
+    from .pocket import translation
 
     try:
         rows, total = pocket.rows(row.name, split, language, limit)
     except ValueError as error:
         raise DataError(str(error)) from None
+    if noise and language != "en" and row.name in pocket.TRANSLATED:
+        rows = translation.noisy_rows(row.name, language, rows, noise)
     return Raw(rows, total, f"pocket {row.name} {split} {language}")

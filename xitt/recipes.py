@@ -1,8 +1,8 @@
 """Recipe strings: the canonical names of intermediate training, ``name[{parts}][+key=value…]``.
 
 The same string is the value in the results, the job id and (made safe) the file name: ``mnli``,
-``multitask{mnli,qqp}+sampler=temperature:2``, ``mnli+mlm=0.5``. Every recipe has one spelling: parts and keys are
-sorted, numbers written short, and what is the default is left out.
+``multitask{mnli,qqp}+sampler=temperature:2``, ``mnli+mlm=0.5``, ``mnli+train=de:es``. Every recipe has one spelling: parts and
+keys are sorted, numbers written short, and what is the default is left out.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from . import tasks
 from .errors import ParameterError, unknown
 
 _FORM = re.compile(r"^(?P<name>[a-z0-9_]+)(?:\{(?P<parts>[a-z0-9_,]+)\})?(?P<options>(?:\+[a-z_]+=[A-Za-z0-9_.:-]+)*)$")
+_LANGUAGE = re.compile(r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")  # the form of BCP 47 codes
 MULTITASK = "multitask"
 CHECKPOINT = "checkpoint"  # kind of a row that is an encoder from elsewhere: phase 1 is done
 #: the paper's intermediate tasks (Phang et al. 2020, Table 1): what ``multitask`` without braces takes its parts from
@@ -54,6 +55,16 @@ class ParsedRecipe:
     def mlm(self) -> float:
         """Share of all steps that are masked language modelling."""
         return float(dict(self.options).get("mlm", 0))
+
+    @property
+    def train(self) -> tuple[str, ...]:
+        """Languages of the training sets; with several, examples take turns (:func:`xitt.data.training`)."""
+        return tuple(dict(self.options).get("train", "en").split(":"))
+
+    @property
+    def attention_dropout(self) -> bool:
+        """Whether attention weights are dropped in training; ``False`` goes before what the study's engine says."""
+        return "attention_dropout" not in dict(self.options)
 
     @property
     def mixed(self) -> bool:
@@ -162,6 +173,28 @@ def _mlm_option(value: str, recipe: ParsedRecipe) -> str:
     return _short(_number(value, "mlm, the share of steps on raw text,", 0, 1))
 
 
+def _train_option(value: str, recipe: ParsedRecipe) -> str:
+    if recipe.name == "none":
+        raise ValueError("train gives the language of a training set; none trains nothing")
+    languages = value.split(":")
+    bad = next((x for x in languages if not _LANGUAGE.match(x)), None)
+    if bad is not None:
+        raise ValueError(
+            f"train: languages are given as codes with colons between, e.g. train=de:es; {bad!r} is no code"
+        )
+    if len(set(languages)) < len(languages):
+        raise ValueError("train: a language stands twice")
+    return "" if languages == ["en"] else ":".join(sorted(languages))
+
+
+def _attention_dropout_option(value: str, recipe: ParsedRecipe) -> str:
+    if recipe.name == "none":
+        raise ValueError("attention_dropout is one of training; none trains nothing")
+    if value not in ("0", "1"):
+        raise ValueError(f"attention_dropout is 0 (none) or 1 (as the encoder has it), not {value!r}")
+    return "" if value == "1" else value
+
+
 def _check_given(sampler: Sampler, parts: tuple[str, ...]) -> None:
     """Given probabilities are those of the parts, each once."""
     names = [name for name, _ in sampler.given]
@@ -174,7 +207,9 @@ def _check_given(sampler: Sampler, parts: tuple[str, ...]) -> None:
 
 #: options of a recipe: (value, recipe without options) → canonical value, empty where it is the default; an
 #: ``ValueError`` says what is wrong. A new one is added here and where it acts.
-OPTIONS: dict[str, Callable[[str, ParsedRecipe], str]] = {"mlm": _mlm_option, "sampler": _sampler_option}
+OPTIONS: dict[str, Callable[[str, ParsedRecipe], str]] = {
+    "attention_dropout": _attention_dropout_option, "mlm": _mlm_option, "sampler": _sampler_option, "train": _train_option,
+}  # fmt: skip
 
 
 def file_name(recipe: str) -> str:

@@ -1,6 +1,6 @@
 """Sentence retrieval without training: embed and mine; the search itself is ``xitt.search``.
 
-Vectors are means over the tokens of one layer (paper_facts 2.5), of unit length. Margins follow Artetxe and Schwenk (2019), section 3.
+Vectors are means over the tokens of one layer (paper_facts 2.5) or its first token, of unit length. Margins follow Artetxe and Schwenk (2019), section 3.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _TOKENISED = 8192  # texts tokenised at a time: the tokenizer's lists take many 
 # --- embedding -----------------------------------------------------------------------------------------------------
 def embed(
     model, tokenizer, texts: list[str], layers: tuple[int, ...], length: int, device, memory: int | None = None,
-    folder: Path | None = None, tokenise=None,
+    folder: Path | None = None, tokenise=None, pool: str = "mean",
 ) -> dict[int, np.ndarray]:  # fmt: skip
-    """Mean-pooled unit vectors of several layers from one forward pass.
+    """Pooled unit vectors of several layers from one forward pass.
 
     Parameters
     ----------
@@ -46,6 +46,8 @@ def embed(
     folder : pathlib.Path, optional
     tokenise : callable, optional
         In place of :func:`tokenised`, for example from what is kept (``xitt.encoded.texts``).
+    pool : str
+        ``mean`` over the tokens, ``<s>`` and ``</s>`` included (paper_facts 2.5), or ``cls``: the first token alone.
 
     Returns
     -------
@@ -60,17 +62,20 @@ def embed(
     width = model.config.hidden_size
     each = 4 * width * len(layers)
     if folder is None or memory is None or len(texts) * each <= memory:
-        return dict(zip(layers, _means(model, tokenizer, texts, layers, length, device, tokenise), strict=True))
-    shelf, step = Shelf(folder, texts, layers, width, f"{length} tokens"), max(1, memory // each)
+        return dict(zip(layers, _pooled(model, tokenizer, texts, layers, length, device, tokenise, pool), strict=True))
+    how = f"{length} tokens" if pool == "mean" else f"{length} tokens, {pool}"
+    shelf, step = Shelf(folder, texts, layers, width, how), max(1, memory // each)
     progress = Progress("embedding", len(texts), shelf.done)
     while shelf.done < len(texts):
         some = texts[shelf.done : shelf.done + step]
-        shelf.add(_means(model, tokenizer, some, layers, length, device, tokenise))
+        shelf.add(_pooled(model, tokenizer, some, layers, length, device, tokenise, pool))
         progress.step(shelf.done)
     return shelf.open()
 
 
-def _means(model, tokenizer, texts: list[str], layers: tuple[int, ...], length: int, device, tokenise) -> np.ndarray:
+def _pooled(
+    model, tokenizer, texts: list[str], layers: tuple[int, ...], length: int, device, tokenise, pool: str
+) -> np.ndarray:
     """Unit vectors of some texts (layers, texts, width), float32, from one length-sorted stream."""
     import torch
 
@@ -84,8 +89,8 @@ def _means(model, tokenizer, texts: list[str], layers: tuple[int, ...], length: 
             mask = (np.arange(matrix.shape[1])[None, :] < ids.lengths[rows][:, None]).astype(np.int64)
             batch = to_device({"input_ids": matrix, "attention_mask": mask}, device)
             with device.autocast():
-                means = _layer_means(model, batch, layers)
-            vectors[:, rows] = torch.nn.functional.normalize(means, dim=-1).cpu().numpy()
+                found = _layer_vectors(model, batch, layers, pool)
+            vectors[:, rows] = torch.nn.functional.normalize(found, dim=-1).cpu().numpy()
     return vectors
 
 
@@ -103,8 +108,8 @@ class _Enough(Exception):
     """The highest layer asked for is computed."""
 
 
-def _layer_means(model, batch: dict, layers: tuple[int, ...]):
-    """Mean over the tokens of some layers (layers, rows, width), float32.
+def _layer_vectors(model, batch: dict, layers: tuple[int, ...], pool: str):
+    """Mean over the tokens of some layers, or their first token (layers, rows, width), float32.
 
     Taken while the model computes, so that one hidden state is held where ``output_hidden_states`` holds all (25 of XLM-R Large),
     and no layer above the highest is computed.
@@ -114,17 +119,17 @@ def _layer_means(model, batch: dict, layers: tuple[int, ...]):
     weight = batch["attention_mask"][:, :, None].float()
     total = weight.sum(1)
 
-    def mean(state):
-        return (state.float() * weight).sum(1) / total
+    def pooled(state):
+        return state[:, 0].float() if pool == "cls" else (state.float() * weight).sum(1) / total
 
     if model.config.model_type not in _BY_LAYER:
         states = model(**batch, output_hidden_states=True).hidden_states
-        return torch.stack([mean(states[layer]) for layer in layers])
+        return torch.stack([pooled(states[layer]) for layer in layers])
     found = {}
 
     def keep(layer: int, state) -> None:
         if layer in layers:
-            found[layer] = mean(state)
+            found[layer] = pooled(state)
         if layer == max(layers):
             raise _Enough
 

@@ -48,6 +48,8 @@ class Data(Model):
     languages: tuple[str, ...] | None = None  # scored languages; null is all that a task has
     benchmark: Literal["xtreme", "xtreme-r"] = "xtreme"  # xtreme-r scores some tasks in more languages
     commits: dict[str, Commit] = {}  # hub repository -> commit to read; a lock file adds to it (xitt.lock)
+    # pocket: share of words that a translated training set gets wrong (xitt.pocket.translation)
+    translation_noise: float = Field(0.0, ge=0, le=1)
     offline: bool = False  # hub: read what is in the cache, ask for nothing
 
     @field_validator("task_limits", mode="after")
@@ -212,16 +214,15 @@ class Params(Model):
     @field_validator("designs", "seeds", mode="after")
     @classmethod
     def _some_each_once(cls, value: tuple) -> tuple:
-        if not value or len(set(value)) != len(value):
+        names = [v.partition(".")[0] if isinstance(v, str) else v for v in value]  # a design in one of its forms
+        if not value or len(set(names)) != len(names):
             raise ValueError("at least one is needed, each once")
         return value
 
 
-class Design(Model):
-    """Contents of ``params/designs/<design>.yaml``: which recipes meet which targets. Free of scale."""
+class Form(Model):
+    """Which recipes meet which targets. Free of scale."""
 
-    name: str
-    question: str
     intermediates: tuple[str, ...]
     targets: tuple[str, ...]
 
@@ -236,6 +237,29 @@ class Design(Model):
     @classmethod
     def _known_targets(cls, value: tuple, info: ValidationInfo) -> tuple:
         return tuple(_target(name, _rows(info)) for name in value)
+
+
+class Design(Form):
+    """Contents of ``params/designs/<design>.yaml``: a question, and the rows and columns that answer it.
+
+    ``forms`` are other sets of rows and columns for the same question, smaller or larger: a study names ``variants`` for the design
+    as it stands or ``variants.reduced`` for one of its forms.
+    """
+
+    name: str
+    question: str
+    forms: dict[str, Form] = {}
+
+    @property
+    def whole(self) -> Form | None:
+        """The design as it stands, where a study runs it in another form."""
+        return self.forms.get("")
+
+    def in_form(self, name: str) -> Design:
+        """The design with the rows and columns of one of its forms."""
+        chosen = self.forms[name]
+        update = {"intermediates": chosen.intermediates, "targets": chosen.targets, "forms": {**self.forms, "": self}}
+        return self.model_copy(update=update)
 
 
 def _check_recipe(name: str, rows: tasks.Rows) -> None:

@@ -11,7 +11,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from . import data, encoded, own, packing, recipes
+from . import data, encoded, own, packing, recipes, variants
 from .errors import DataError
 from .kinds import kind
 from .metrics import METRICS
@@ -158,9 +158,9 @@ def _drop_weights(study: Study, run: Run, train: str) -> None:
     """Delete the weights of a fine-tuning once every target that they serve is scored, where the study says so."""
     if study.params.keep == "all":
         return
-    served = [t for t in study.trained_targets if study.tasks[t].train == train]
     recipe, seed = run.record["recipe"], run.record["seed"]
-    searched = [t for t in study.retrieval_targets if study.tasks[t].tuned == train]
+    served = [t for t in study.targets_of(recipe, trained=True) if study.tasks[t].train == train]
+    searched = [t for t in study.targets_of(recipe, trained=False) if study.tasks[t].tuned == train]
     if all((run.path / "predictions" / t / "record.json").is_file() for t in served) and all(
         found(study, recipe, t, seed) for t in searched
     ):
@@ -195,7 +195,7 @@ def layer_of(study: Study, target: str, count: int) -> int:
         If it has fewer.
     """
     wanted = _layer(study, target)
-    layer = default_layer(count) if wanted is None else wanted
+    layer = default_layer(count) if wanted is None else variants.resolve(wanted, count)
     if layer > count:
         asked = "retrieval.layer:" if study.tasks[target].layer is None else f"{target}: layer"
         raise DataError(f"{asked} {layer}, but the encoder has {count} layers")
@@ -252,12 +252,13 @@ def _retrieval_spec(study: Study, recipe: str, target: str, seed: int, encoder) 
         "neighbours": settings.neighbours,
         "precision": study.params.engine.precision,
         "version": VERSION,
+        **({} if study.tasks[target].pool == "mean" else {"pool": study.tasks[target].pool}),
     }
     return Spec("retrieval", f"03.{recipes.file_name(recipe)}.{target}.s{seed}", inputs)
 
 
-def _layer(study: Study, target: str) -> int | None:
-    """The layer asked for, by the variant or the study; ``None`` is the default depth."""
+def _layer(study: Study, target: str) -> int | str | None:
+    """The layer asked for, by the variant or the study (``10of24``: that depth); ``None`` is the default depth."""
     layer = study.tasks[target].layer
     return study.params.retrieval.layer if layer is None else layer
 
@@ -289,7 +290,7 @@ def _search(
     limits, tokenise = {"memory": settings.memory, "device": where.name}, partial(encoded.texts, study)
 
     def embedded(texts: list[str], layers: tuple[int, ...], name: str) -> dict:
-        return embed(model, tokenizer, texts, layers, length, where, settings.memory, disk / name, tokenise)
+        return embed(model, tokenizer, texts, layers, length, where, settings.memory, disk / name, tokenise, row.pool)
 
     vectors = embedded(texts, tuple(range(count + 1)), "test")
     rows = [[np.array([number[t] for t in side]) for side in pair] for pair in sides]

@@ -13,12 +13,19 @@ from .study import Study
 
 
 class Raw(str):
-    """A table cell that is HTML already; ``css`` is its class, ``value`` what it sorts by."""
+    """A table cell that is HTML already; ``css`` is its class, ``value`` what it sorts by, ``style`` its own colours."""
 
-    def __new__(cls, text: str, css: str = "", value: float | None = None):
+    def __new__(cls, text: str, css: str = "", value: float | None = None, style: str = ""):
         self = super().__new__(cls, text)
-        self.css, self.value = css, value
+        self.css, self.value, self.style = css, value, style
         return self
+
+
+def score(value: float, at_chance: bool = False, style: str = "") -> Raw | float:
+    """A score as a cell; one whose interval reaches chance carries a ring, which its table's caption explains."""
+    if not at_chance or np.isnan(value):
+        return Raw(f"{value:.1f}", "n", value, style) if style else value
+    return Raw(f'{value:.1f}<span class="mark" title="at chance">°</span>', "n chance", value, style)
 
 
 def table(head: tuple, rows, caption: str = "", css: str = "xitt", foot=(), digits: int | dict[str, int] = 1) -> str:
@@ -57,6 +64,7 @@ def _cell(tag: str, value, digits: int = 1) -> str:
     else:
         more += f' class="{value.css}"' if value.css else ""
         more += f' data-value="{value.value:.6g}"' if value.value is not None else ""
+        more += f' style="{value.style}"' if value.style else ""
     return f"<{tag}{more}>{text}</{tag[:2]}>"
 
 
@@ -84,8 +92,30 @@ class Shown:
 
     def html(self) -> str:
         """The table; row labels are header cells."""
-        rows = self.frame.itertuples(index=False, name=None)
-        return table(tuple(self.frame.columns), rows, html.escape(self.caption), self.css, digits=self.digits)
+        frame = with_intervals(self.frame, self.digits)
+        rows = frame.itertuples(index=False, name=None)
+        return table(tuple(frame.columns), rows, html.escape(self.caption), self.css, digits=self.digits)
+
+
+def with_intervals(frame: pd.DataFrame, digits: int | dict[str, int] = 1) -> pd.DataFrame:
+    """A frame whose columns ``x``, ``x low``, ``x high`` are one: the value, its interval in small type below it."""
+    inner = [x for x in frame if {f"{x} low", f"{x} high"} <= set(frame.columns)]
+    if not inner or frame.columns.has_duplicates:
+        return frame
+    made = frame.astype(dict.fromkeys(inner, object))
+    for x in inner:
+        places = digits.get(x, 1) if isinstance(digits, dict) else digits
+        values = zip(frame[x], frame[f"{x} low"], frame[f"{x} high"], strict=True)
+        # as objects: a column of strings would lose which cells are HTML
+        made[x] = pd.Series([_with_interval(*v, places) for v in values], frame.index, dtype=object)
+    return made.drop(columns=[f"{x} {end}" for x in inner for end in ("low", "high")])
+
+
+def _with_interval(value, low, high, places: int):
+    if not all(isinstance(v, (int, float, np.number)) for v in (value, low, high)) or np.isnan([low, high]).any():
+        return value
+    text = html.escape(_text(value, places))
+    return Raw(f"{text} <small>[{_text(low, places)}, {_text(high, places)}]</small>", "n", float(value))
 
 
 def show(frame: pd.DataFrame, caption: str = "", digits: int | dict[str, int] = 1, css: str = "xitt") -> Shown:
@@ -95,7 +125,7 @@ def show(frame: pd.DataFrame, caption: str = "", digits: int | dict[str, int] = 
 
 
 def render_results(study: Study, form: str) -> str:
-    """Results as text: ``csv`` and ``json`` are the tidy rows, ``md`` and ``latex`` the table of means."""
+    """Results as text: ``csv`` and ``json`` are the tidy rows, ``md`` and ``latex`` the main table (:mod:`xitt.export`)."""
     tidy = results.collect(study)
     if form in ("csv", "json"):
         buffer = io.StringIO()
@@ -103,35 +133,6 @@ def render_results(study: Study, form: str) -> str:
             buffer, orient="records"
         )
         return buffer.getvalue().rstrip("\n") + "\n"
-    means = results.main_scores(tidy, study.tasks).unstack("target")
-    wide = means.reindex(index=[i for i in (*study.intermediates, *means.index) if i in means.index])
-    wide = wide[~wide.index.duplicated()][[t for t in study.targets if t in wide]]
-    names = [study.tasks[t].title for t in wide.columns]
-    rows = [
-        [i, *("" if np.isnan(v) else f"{v:.1f}" for v in values)]
-        for i, values in zip(wide.index, wide.to_numpy(), strict=True)
-    ]
-    if form == "md":
-        lines = [["intermediate", *names], ["---", *("---:" for _ in names)], *rows]
-        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    body = "".join("  " + " & ".join(_latex(x) for x in row) + r" \\" + "\n" for row in rows)
-    head = " & ".join(["intermediate", *map(_latex, names)])
-    return f"\\begin{{tabular}}{{l{'r' * len(names)}}}\n  \\hline\n  {head} \\\\\n  \\hline\n{body}  \\hline\n\\end{{tabular}}\n"
+    from .export import main_table
 
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "_": r"\_",
-    "&": r"\&",
-    "%": r"\%",
-    "#": r"\#",
-    "$": r"\$",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\~{}",
-    "^": r"\^{}",
-}
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(c, c) for c in text)
+    return main_table(study, form, tidy)

@@ -93,6 +93,35 @@ class Study:
         return tuple(named if self.params.targets is None else dict.fromkeys(self.params.targets))
 
     @cached_property
+    def grids(self) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Design → its rows (recipes, ``none`` first) and columns (targets).
+
+        The first design is the main table. ``intermediates:`` and ``targets:`` of the study replace its rows and columns; of the
+        other designs they leave what they name.
+        """
+        named = {d.name: [recipes.canonical(i, self.tasks) for i in d.intermediates] for d in self.designs}
+        found = {}
+        for number, design in enumerate(self.designs):
+            rows, columns = named[design.name], list(design.targets)
+            if self.params.intermediates is not None:
+                rows = [i for i in self.intermediates if number == 0 or i in rows]
+            if self.params.targets is not None:
+                columns = [t for t in self.targets if number == 0 or t in columns]
+            found[design.name] = (tuple(dict.fromkeys(("none", *rows))), tuple(dict.fromkeys(columns)))
+        return found
+
+    @property
+    def main(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Rows and columns of the main table: those of the first design."""
+        return self.grids[self.designs[0].name]
+
+    def targets_of(self, recipe: str, trained: bool | None = None) -> tuple[str, ...]:
+        """Targets that a recipe meets in some design (a recipe that the study does not name: all); only those that are trained, or are not."""
+        met = {t for rows, columns in self.grids.values() if recipe in rows for t in columns}
+        some = [t for t in self.targets if t in met or recipe not in self.intermediates]
+        return tuple(t for t in some if trained is None or bool(self.tasks[t].train) == trained)
+
+    @cached_property
     def trained_targets(self) -> tuple[str, ...]:
         return tuple(t for t in self.targets if self.tasks[t].train)
 
@@ -113,8 +142,8 @@ class Study:
         self.tasks_of(recipe)
         return recipes.canonical(recipe, self.tasks)
 
-    def choose_targets(self, text: str) -> tuple[str, ...]:
-        """Trained targets from a comma-separated list, or all of the study for ``all``.
+    def choose_targets(self, text: str, recipe: str | None = None) -> tuple[str, ...]:
+        """Trained targets from a comma-separated list, or for ``all`` those of the study (that ``recipe`` meets).
 
         Raises
         ------
@@ -122,7 +151,7 @@ class Study:
             If one is unknown or is not trained.
         """
         if text.strip() == "all":
-            return self.trained_targets
+            return self.trained_targets if recipe is None else self.targets_of(self.check(recipe), trained=True)
         valid = [t.name for t in self.tasks.values() if "target" in t.roles and t.train]
         names = tuple(dict.fromkeys(x.strip() for x in text.split(",") if x.strip()))
         for name in names:
@@ -164,6 +193,12 @@ class Study:
         from . import results
 
         return results.collect(self)
+
+    def verdict(self, claim: str):
+        """Verdict on one claim (``C01`` ...), from results and predictions that are there, see :func:`xitt.claims.verdict`."""
+        from . import claims
+
+        return claims.verdict(self, claim)
 
 
 def find_root(start: Path) -> Path | None:
@@ -216,11 +251,7 @@ def load_study(path: str | os.PathLike) -> Study:
     folder = file.parent / "designs"
     designs = []
     for name in params.designs:
-        design = folder / f"{name}.yaml"
-        if not design.is_file():
-            valid = sorted(p.stem for p in folder.glob("*.yaml"))
-            raise ParameterError(f"{file}: designs: {unknown('design', name, valid)}")
-        designs.append(validate(Design, read_yaml(design), design, rows))
+        designs.append(_design(folder, name, file, rows))
     study = Study(file, params, tuple(designs), find_root(file.parent) or file.parent.parent, rows)
     for recipe in study.intermediates:
         try:
@@ -228,6 +259,22 @@ def load_study(path: str | os.PathLike) -> Study:
         except ParameterError as error:
             raise ParameterError(f"{file}: intermediates: {error}") from None
     return study
+
+
+def _design(folder: Path, name: str, file: Path, rows: tasks.Rows) -> Design:
+    """A design in the form that a study names: ``variants``, or ``variants.reduced``."""
+    stem, _, form = name.partition(".")
+    path = folder / f"{stem}.yaml"
+    if not path.is_file():
+        raise ParameterError(
+            f"{file}: designs: {unknown('design', stem, sorted(p.stem for p in folder.glob('*.yaml')))}"
+        )
+    design = validate(Design, read_yaml(path), path, rows)
+    if not form:
+        return design
+    if form not in design.forms:
+        raise ParameterError(f"{file}: designs: {unknown(f'form of {stem}', form, design.forms)}")
+    return design.in_form(form)
 
 
 def fingerprint(inputs: Any) -> str:

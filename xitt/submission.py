@@ -145,7 +145,7 @@ def write(
     seed = study.seeds[0] if seed is None else seed
     if seed not in study.seeds:
         raise ParameterError(unknown("seed", str(seed), map(str, study.seeds)))
-    rows = study.intermediates if intermediate == "best" else (_row(study, intermediate),)
+    rows = study.main[0] if intermediate == "best" else (_row(study, intermediate),)
     out = _free(Path(out).expanduser().resolve(), force)
     places, missing = _stored(study, version, rows, seed)
     if not places or (missing and not partial):

@@ -2,102 +2,28 @@
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from . import results, stats
-from .errors import ParameterError
-from .metrics import METRICS, find
+from .differences import counts, difference
+from .matrix import matrix, transfer
 from .store import read_json
 from .study import Study
 
-
-# --- counts from stored predictions --------------------------------------------------------------------------------
-def counts(study: Study, recipe: str, target: str, seed: int, metric: str | None = None) -> stats.Counts | None:
-    """Per-example counts of one evaluation, or ``None`` if it is not there."""
-    from .scoring import found
-
-    place = found(study, recipe, target, seed)
-    if place is None:
-        return None
-    row = study.tasks[target]
-    return _counts(
-        place, read_json(place / "record.json")["fingerprint"], row.kind, metric or row.metrics[0], row.answer_rules
-    )
+__all__ = ["counts", "difference", "matrix", "transfer"]  # of the modules that make them
 
 
-@cache
-def _counts(place: Path, fingerprint: str, kind: str, metric: str, rules: str) -> stats.Counts:
-    from .evaluate import read_predictions
-
-    frames = {p.stem: read_predictions(p) for p in sorted(place.glob("*.parquet"))}
-    by_language = {x: (f["id"].to_numpy(), find(kind, metric, rules, x).counts(f)) for x, f in frames.items()}
-    return stats.Counts(by_language, METRICS[kind, metric].value)
-
-
-def difference(study: Study, recipe: str, target: str, against: str = "none") -> stats.Difference | None:
-    """Change of a target's mean over languages, recipe minus ``against``."""
-    pairs = [(counts(study, recipe, target, s), counts(study, against, target, s)) for s in study.seeds]
-    pairs = [(a, b) for a, b in pairs if a and b]
-    if not pairs:
-        return None
-    if len(pairs) >= 3:
-        return stats.over_seeds(np.array([a.mean() - b.mean() for a, b in pairs]))
-    return stats.paired_bootstrap(*pairs[0])
-
-
-# --- the transfer matrix -------------------------------------------------------------------------------------------
-def transfer(study: Study, tidy: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Every intermediate × target: score, change against ``none`` in points with interval and corrected p.
-
-    ``tidy`` are the study's results where they are at hand; they are collected otherwise.
-
-    Returns
-    -------
-    DataFrame
-        ``intermediate, target, value, change, low, high, p, q, how, at_chance``; one row per cell that is there. ``q`` is
-        Benjamini–Hochberg over the whole table.
-    """
-    tidy = study.results() if tidy is None else tidy
-    means = results.main_scores(tidy, study.tasks)
-    floor = results.chance_levels(tidy, study.tasks)
-    rows = []
-    for recipe in study.intermediates:
-        for target in study.targets:
-            if (recipe, target) not in means.index:
-                continue
-            d = difference(study, recipe, target) if recipe != "none" else None
-            rows.append({
-                "intermediate": recipe, "target": target, "value": means[recipe, target],
-                "change": d.value if d else 0.0, "low": d.low if d else np.nan, "high": d.high if d else np.nan,
-                "p": d.p if d else np.nan, "how": d.how if d else "",
-                "at_chance": at_chance(study, recipe, target, float(floor.get((target, "avg"), np.nan))),
-            })  # fmt: skip
-    table = pd.DataFrame(rows)
-    if len(table):
-        tested = table["p"].notna()
-        table.loc[tested, "q"] = stats.benjamini_hochberg(table.loc[tested, "p"].to_numpy())
-    return table
-
-
-def at_chance(study: Study, recipe: str, target: str, chance: float) -> bool:
-    """Whether the interval of a run's mean over languages reaches chance."""
-    found = counts(study, recipe, target, study.seeds[0])
-    return bool(found) and stats.interval(found)[1] <= chance
-
-
+# --- scores ---------------------------------------------------------------------------------------------------------
 def by_language(study: Study, target: str | None = None, tidy: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Scores per language, wide: rows (target, intermediate), columns languages, under each target's main metric."""
+    """Scores per language of the main table, wide: rows (target, intermediate), columns languages, under each target's main metric."""
     tidy = study.results() if tidy is None else tidy
     main = tidy["target"].map(lambda t: study.tasks[t].metrics[0])
     rows = tidy[(tidy["metric"] == main) & ~tidy["intermediate"].str.startswith("baseline:")]
     if target:
         rows = rows[rows["target"] == target]
     wide = rows.pivot_table(index=["target", "intermediate"], columns="language", values="value", sort=False)
-    order = [(t, i) for t in study.targets for i in study.intermediates if (t, i) in wide.index]
+    order = [(t, i) for t in study.main[1] for i in study.main[0] if (t, i) in wide.index]
     columns = ["avg", *(["en"] if "en" in wide else []), *sorted(c for c in wide if c not in ("avg", "en"))]
     return wide.loc[order, columns].rename_axis(columns=None)
 
@@ -107,7 +33,7 @@ def zero_shot(
 ) -> pd.DataFrame:
     """English and the other languages of each target against chance, with intervals over examples."""
     rows = []
-    for target in targets or study.targets:
+    for target in targets or study.main[1]:
         c = counts(study, recipe, target, study.seeds[0] if seed is None else seed)
         if c is None:
             continue
@@ -130,6 +56,8 @@ def zero_shot(
             "others high": high,
             "chance (others)": np.mean([floor.get((target, x), np.nan) for x in others]) if others else np.nan,
         }
+        flagged = (x for x in ("English", "others") if x in row and row[f"{x} low"] <= row[f"chance ({x})"])
+        row["at chance"] = ", ".join(flagged)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -212,7 +140,7 @@ def data_used(study: Study) -> pd.DataFrame:
             if split in study.tasks[name].source.splits:
                 part = data.load(study, name, split)
                 rows.append((study.tasks[name].title, split, "en", len(part), part.total))
-    for name in study.targets:
+    for name in dict.fromkeys(study.tasks[t].name for t in study.targets):
         parts = [data.load(study, name, "test", x) for x in data.languages(study, name)]
         sizes = [
             len(p) if study.tasks[name].kind != "bitext" or "gold" not in p.examples[0] else len(p.examples[0]["gold"])
@@ -292,7 +220,7 @@ def examples(study: Study) -> pd.DataFrame:
     from . import data
 
     rows = []
-    for target in study.targets:
+    for target in dict.fromkeys(study.tasks[t].name for t in study.targets):
         here = data.languages(study, target)
         for language in [x for x in here if x == "en"] + [x for x in here if x != "en"][:1]:
             example = data.load(study, target, "test", language).examples[0]
@@ -329,32 +257,3 @@ def scores_wide(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
     wide = tidy.pivot_table(index=["target", "metric"], columns="language", values="value", sort=False)
     columns = ["avg", *(["en"] if "en" in wide else []), *sorted(c for c in wide if c not in ("avg", "en"))]
     return wide[columns].rename_axis(columns=None)
-
-
-def matrix(table: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """The transfer table as the paper prints it: rows intermediates, columns targets, scores for ``none``, changes below.
-
-    A ``*`` marks corrected p < 0.05, a ``°`` a score whose interval reaches chance.
-    """
-
-    if not len(table) or "none" not in set(table["intermediate"]):
-        raise ParameterError(
-            f"{study.name}: the row none has no scores yet; `xitt run {study.path.name}` computes them"
-        )
-
-    def cell(row) -> str:
-        mark = ("*" if row["q"] < 0.05 else "") + ("°" if row["at_chance"] else "")
-        if row["intermediate"] == "none":
-            return f"{row['value']:.1f}{mark}"
-        return f"{row['change']:+.1f}{mark} [{row['low']:+.1f}, {row['high']:+.1f}]"
-
-    texts = table.assign(q=table.get("q", pd.Series(np.nan, table.index)).fillna(1.0))
-    texts = texts.assign(text=texts.apply(cell, axis=1))
-    wide = texts.pivot(index="intermediate", columns="target", values="text")
-    wide = wide.reindex([i for i in study.intermediates if i in wide.index])[[t for t in study.targets if t in wide]]
-    value = (
-        table.pivot(index="intermediate", columns="target", values="value").loc[wide.index, wide.columns].mean(axis=1)
-    )
-    means = [f"{value['none']:.1f}" if i == "none" else f"{value[i] - value['none']:+.1f}" for i in wide.index]
-    wide = wide.rename(columns={t: study.tasks[t].title for t in wide.columns}).assign(mean=means)
-    return wide.rename_axis(columns=None).reset_index()

@@ -87,8 +87,9 @@ class Task:
         Hyper-parameters that differ from the defaults of ``xitt.phases.DEFAULTS``, by preset; an empty ``xtreme`` means ``recipe``.
     answer_rules : str
         Whose rules compare answers (``xitt.metrics.ANSWER_RULES``); with ``squad_v2`` a question may have none.
-    layer, tuned : int or None, str or None
-        Of a variant (``xitt.variants``): the layer its vectors are taken from, the task its encoder is fine-tuned on before.
+    layer, tuned, pool : int or str or None, str or None, str
+        Of a variant (``xitt.variants``): the layer its vectors are taken from (``10of24``: that depth), the task its encoder is fine-tuned
+        on before, what stands for a sentence (``mean`` over its tokens, or ``cls``, the first).
     own : str
         Of a user's row: the study file and key that it stands under (``xitt.own``); empty for those of this module.
     """
@@ -110,8 +111,9 @@ class Task:
     first: str | None = None
     parts: tuple[str, ...] = ()
     answer_rules: str = "squad"
-    layer: int | None = None
+    layer: int | str | None = None
     tuned: str | None = None
+    pool: str = "mean"
     own: str = ""
 
 

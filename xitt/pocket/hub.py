@@ -27,6 +27,8 @@ ENGLISH_ONLY = (
     "mnli", "snli", "anli_r1", "anli_r2", "anli_r3", "qqp", "squad_v1", "squad_v2", "hellaswag", "commonsenseqa", "cosmosqa",
     "siqa", "copa", "ccg",
 )  # fmt: skip
+#: tasks whose training sets can be had in the other languages too; of the rest, questions or tags are made in English alone
+TRANSLATED = tuple(t for t in ENGLISH_ONLY if t not in ("cosmosqa", "siqa", "ccg"))
 #: tasks that can have their question in one language and their text in another: ``en-de``
 PAIRED = ("mlqa",)
 _SHARES = {"train": range(0, 12), "dev": range(12, 14), "test": range(14, 20)}
@@ -39,6 +41,11 @@ def languages(task: str) -> tuple[str, ...]:
     if task == "mlqa":  # its rules for answers know no others
         return tuple(x for x in LANGUAGES if x in ("de", "en", "es", "hi", "zh"))
     return tuple(x for x in LANGUAGES if x != "en") if task in ("tatoeba", "bucc2018") else LANGUAGES
+
+
+def training_languages(task: str) -> tuple[str, ...]:
+    """Languages a task's training set can be made in: beyond :func:`languages`, where translated training sets are wanted."""
+    return LANGUAGES if task in TRANSLATED else languages(task)
 
 
 def names(split: str) -> tuple[str, ...]:
@@ -74,7 +81,8 @@ def rows(task: str, split: str, language: str, limit: int | None) -> tuple[list[
         pool = _POOLS[task]()
         return pool, len(pool)
     parts = language.split("-") if task in PAIRED else [language]
-    if task not in _MAKERS or not set(parts) <= set(languages(task)) or split not in SIZES:
+    there = training_languages(task) if split == "train" else languages(task)
+    if task not in _MAKERS or not set(parts) <= set(there) or split not in SIZES:
         raise ValueError(f"the pocket has no {task} in {language!r}" + ("" if split in SIZES else f" for {split!r}"))
     size = _SIZES.get((task, split), SIZES[split])
     count = min(size, limit or size)

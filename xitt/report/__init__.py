@@ -6,6 +6,9 @@ may hold text from data sets, so their HTML is taken apart and only what is on a
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 import shutil
 from functools import cache
 from pathlib import Path
@@ -43,16 +46,15 @@ def write(study: Study, tidy: pd.DataFrame | None = None) -> Path:
     sources = {p.notebook: p.href for p in reversed(ready)}
     with store.fresh_folder(folder) as fresh:
         (fresh / "assets").mkdir()
-        for name in ("style.css", "script.js"):
-            shutil.copyfile(TEMPLATES / name, fresh / "assets" / name)
+        shutil.copyfile(TEMPLATES / "style.css", fresh / "assets" / "style.css")
         for i, page in enumerate(ready):
             before = ready[i - 1] if i else None
             after = ready[i + 1] if i + 1 < len(ready) else None
             pages.render(page, sources)
-            text = _template("page.html.j2").render(study=study.params, page=page, before=before, after=after)
-            (fresh / page.file).write_text(text, encoding="utf-8")
-        text = _template("index.html.j2").render(**front.contents(study, found, tidy))
-        (fresh / "index.html").write_text(text, encoding="utf-8")
+            text = _template("page.html.j2").render(**head(), study=study.params, page=page, before=before, after=after)
+            (fresh / page.file).write_text(text, encoding="utf-8", errors="replace", newline="")
+        text = _template("index.html.j2").render(**head(), **front.contents(study, found, tidy))
+        (fresh / "index.html").write_text(text, encoding="utf-8", errors="replace", newline="")
     return folder / "index.html"
 
 
@@ -84,6 +86,22 @@ def publish(study: Study) -> Path:
         if len(cells := tables.transfer(study)):
             figures.transfer_map(study, cells).save(fresh / "transfer.png")  # the picture of the README
     return folder
+
+
+@cache
+def head() -> dict[str, str]:
+    """The script that every page holds, and the policy that lets it run by its hash: no other script, nothing from elsewhere.
+
+    Style attributes are allowed (figures need them), style elements are not.
+    """
+    script = (TEMPLATES / "script.js").read_text(encoding="utf-8")
+    script = re.sub(r"^\s*(//.*)?\n?|\s+// .*$", "", script, flags=re.M)  # comments stay in the source
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'self' 'unsafe-inline'; style-src-elem 'self'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    return {"script": script, "policy": policy}
 
 
 @cache

@@ -1,39 +1,44 @@
-"""The front page: the main table, its figure, scores per language, the list of pages, and where it all comes from."""
+"""The front page: what was run, what it shows and cannot show, the main table, the maps, the pages, where it all comes from."""
 
 from __future__ import annotations
 
 import html
 import math
 import time
-from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import pandas as pd
 
-from .. import figures, results, store, tables
-from ..progress import clock
-from ..show import Raw, show, table
+from .. import chance, figures, results, store, tables
+from ..show import Raw, score, show, table
 from ..study import Study
-from .pages import Page
+from . import summary
+from .pages import Page, findings
 from .sanitise import clean
+from .summary import signed
 
+QUOTED = ("05", "06", "07")
 RUN_DIGITS = {"steps": 0, "tokens": 0, "tokens/s": 0}
 
 
 def contents(study: Study, pages: list[Page], tidy: pd.DataFrame | None = None) -> dict[str, Any]:
     """Everything the front page shows; a part that cannot be made says why in its place. ``tidy``: results, if at hand."""
-    runs, made = tables.runs(study), _provenance(study)
+    runs, made = tables.runs(study), summary.provenance(study)
     scores = cache(lambda: study.results() if tidy is None else tidy)
     cells = cache(lambda: tables.transfer(study, scores()))
+    maps = cache(lambda: _language_maps(study, scores()))
     return {
         "study": study.params,
         "question": " ".join(d.question for d in study.designs if getattr(d, "question", "")),
-        "facts": _facts(pages, runs, made),
+        "facts": summary.facts(study, pages, runs, made),
+        "shows": _part(lambda s: _bullets([*_shows(s, cells(), scores()), *_quoted(pages)]), study),
+        "cannot": _part(lambda s: _bullets(summary.cannot(s, pages, cells())), study),
         "matrix": _part(lambda s: _matrix(s, cells(), scores()), study),
         "figure": _part(lambda s: _figure(s, cells()), study),
-        "languages": _part(lambda s: _languages(s, scores()), study),
+        "maps": _part(lambda s: _maps(s, maps()), study),
+        "languages": _part(lambda s: _languages(s, maps()), study),
         "groups": _groups(pages),
         "parameters": _part(lambda s: clean(show(tables.parameters(s), css="plain").html()), study),
         "data": _part(lambda s: clean(show(tables.data_used(s)).html()), study),
@@ -56,69 +61,33 @@ def _part(make: Callable[[Study], str], study: Study) -> str:
         return f'<div class="error"><p>This part could not be made. {text}</p></div>'
 
 
-def _facts(pages: list[Page], runs: pd.DataFrame, made: dict[str, str]) -> list[tuple[str, str]]:
-    there = sum(p.cells is not None and not p.error for p in pages)
-    facts = [("notebooks", f"{there} of {len(pages)}")]
-    if len(runs):
-        facts += [("runs", f"{len(runs)}"), ("compute time", clock(float(runs["seconds"].sum())))]
-        if "tokens" in runs and runs["tokens"].notna().any():
-            facts.append(("tokens trained on", f"{runs['tokens'].sum() / 1e6:,.1f} M"))
-    if made.get("device"):
-        facts.append(("device", made["device"]))
-    return facts
-
-
-def _provenance(study: Study) -> dict[str, str]:
-    """Where the numbers come from: every value found in the runs' records, the most frequent first."""
-    seen: dict[str, Counter] = {}
-    finished = []
-    for path in sorted((study.out / "runs").glob("0*/record.json")):
-        origin = (store.read_json(path) or {}).get("provenance") or {}
-        flat = {**origin, "versions": ", ".join(f"{k} {v}" for k, v in origin.get("versions", {}).items())}
-        finished += [flat.pop("finished")] if flat.get("finished") else []
-        for key, value in flat.items():
-            if value not in ("", None):
-                seen.setdefault(key, Counter())[str(value)] += 1
-    made = {key: "; ".join(value for value, _ in counter.most_common()) for key, counter in seen.items()}
-    if finished:
-        made["runs finished"] = f"{min(finished)} to {max(finished)}"
-    return made
-
-
 def _matrix(study: Study, cells: pd.DataFrame, tidy: pd.DataFrame) -> str:
     """The main table: scores of ``none``, changes of every other row with interval, star and mark of chance."""
     if not len(cells):
         return ""
     by_place = {(r["intermediate"], r["target"]): r for r in cells.to_dict("records")}
-    targets = [t for t in study.targets if any((i, t) in by_place for i in study.intermediates)]
+    targets = [t for t in study.main[1] if any((i, t) in by_place for i in study.main[0])]
     rows = [
         (Raw(f"<code>{html.escape(i)}</code>"), *(_matrix_cell(by_place.get((i, t))) for t in targets))
-        for i in study.intermediates
+        for i in study.main[0]
         if any((i, t) in by_place for t in targets)
     ]
-    head = (
-        "intermediate",
-        *(Raw(f"{_title(study, t)}<br><small>{study.tasks[t].metrics[0]}</small>") for t in targets),
-    )
+    head = ("intermediate", *(chance.header(study, t) for t in targets))
     floor = results.chance_levels(tidy, study.tasks)
-    chance = [float(floor.get((t, "avg"), math.nan)) for t in targets]
+    levels = [float(floor.get((t, "avg"), math.nan)) for t in targets]
     how = sorted({r["how"] for r in by_place.values() if r["how"]})
-    caption = (
-        "<b>Table 1.</b> Transfer from intermediate tasks (rows) to target tasks (columns), mean over languages. "
-        "Row <code>none</code>: score in percent under the metric named below the target. Other rows: change against "
-        "<code>none</code> in points"
+    what = (
+        "Transfer from intermediate tasks (rows) to target tasks (columns), mean over languages. Row none: score in percent; "
+        "other rows: change against none in points"
     )
-    if how:
-        caption += f", with its 95 % interval ({html.escape('; '.join(how))})"
-    caption += ". * marks a change with <i>q</i> &lt; 0.05 (Benjamini–Hochberg over the table)."
+    about = chance.about(study, what, interval="; ".join(how), rings=bool(cells["at_chance"].any()))
+    caption = f"<b>Table 1.</b> {html.escape(about)} * marks a change with <i>q</i> &lt; 0.05 (Benjamini–Hochberg over the table)."
     if "examples only" in how:
         caption += (
             " <em>Examples only</em>: the interval resamples test examples; it compares these trained models and says "
             "nothing about training again with another seed."
         )
-    if cells["at_chance"].any():
-        caption += " ° The 95 % interval of the score reaches chance: nothing can be read from such a cell."
-    return clean(table(head, rows, caption, "xitt matrix", _foot(chance)))
+    return clean(table(head, rows, caption, "xitt matrix", _foot(levels)))
 
 
 def _matrix_cell(cell: dict | None) -> Raw | str:
@@ -126,18 +95,14 @@ def _matrix_cell(cell: dict | None) -> Raw | str:
         return "–"
     mark = '<span class="mark" title="at chance">°</span>' if cell["at_chance"] else ""
     if cell["intermediate"] == "none":
-        return Raw(f"{cell['value']:.1f}{mark}", value=cell["value"])
+        return Raw(f"{cell['value']:.1f}{mark}", "n", 0.0)  # sorted among changes
     if cell["how"] == "":
         return Raw(f"{cell['value']:.1f}{mark} <small>score</small>", "n", cell["value"])
     sure = cell.get("q", math.nan) < 0.05
-    text = f"{_signed(cell['change'])}{'*' if sure else ''}{mark}"
-    text += f" <small>[{_signed(cell['low'])}, {_signed(cell['high'])}]</small>"
+    text = f"{signed(cell['change'])}{'*' if sure else ''}{mark}"
+    text += f" <small>[{signed(cell['low'])}, {signed(cell['high'])}]</small>"
     css = f"n {('up' if cell['change'] > 0 else 'down') if sure else ''}".strip()
     return Raw(text, css, cell["change"])
-
-
-def _signed(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:+.1f}".replace("-", "−")
 
 
 def _title(study: Study, target: str) -> str:
@@ -150,32 +115,76 @@ def _figure(study: Study, cells: pd.DataFrame) -> str:
     return clean(figures.transfer_map(study, cells)._repr_mimebundle_()["text/html"], "f1-")
 
 
-def _languages(study: Study, tidy: pd.DataFrame) -> str:
-    """One table per target: rows intermediates, columns its languages, chance at the foot."""
-    if not len(tidy):
+def _shows(study: Study, cells: pd.DataFrame, tidy: pd.DataFrame) -> list[str]:
+    return summary.shows(study, cells, *summary.inputs(study)) if len(tidy) else []
+
+
+def _bullets(lines: list[str]) -> str:
+    texts = [line if isinstance(line, Raw) else html.escape(line) for line in lines]
+    return f"<ul>{''.join(f'<li>{text}</li>' for text in texts)}</ul>" if texts else ""
+
+
+def _quoted(pages: list[Page]) -> list[Raw]:
+    """First finding of the summaries that the front page does not compute itself, with a link to where it stands."""
+    found = [(p, findings(p)) for p in pages if p.name in QUOTED and p.cells is not None]
+    return [
+        Raw(f'{html.escape(lines[0])} <a href="{html.escape(p.href)}">{html.escape(p.phase)}</a>')
+        for p, lines in found
+        if lines
+    ]
+
+
+def _language_maps(study: Study, tidy: pd.DataFrame) -> dict[str, chance.LanguageMap]:
+    """The map of each row of the matrix that has scores."""
+    there = set(tidy["intermediate"])
+    return {recipe: chance.LanguageMap(study, recipe, tidy) for recipe in study.main[0] if recipe in there}
+
+
+def _maps(study: Study, maps: dict[str, chance.LanguageMap]) -> str:
+    """The map of the first row, the others folded."""
+    parts = [clean(m.html()) for m in maps.values()]
+    folded = [
+        f'<details class="fold"><summary>the same after <code>{html.escape(recipe)}</code></summary>{part}</details>'
+        for recipe, part in list(zip(maps, parts, strict=True))[1:]
+    ]
+    return "".join([*parts[:1], *folded])
+
+
+def _languages(study: Study, maps: dict[str, chance.LanguageMap]) -> str:
+    """One folded table per target: rows intermediates, columns its languages, chance at the foot."""
+    if not maps:
         return ""
-    wide, floor = tables.by_language(study, tidy=tidy), results.chance_levels(tidy, study.tasks)
+    cells = pd.concat([m.cells.assign(intermediate=recipe) for recipe, m in maps.items()])
     parts = []
-    for target in [t for t in study.targets if t in wide.index.get_level_values(0)]:
-        part = wide.loc[target].dropna(axis=1, how="all")
-        rows = [(Raw(f"<code>{html.escape(i)}</code>"), *row) for i, *row in part.itertuples()]
-        chance = [float(floor.get((target, x), math.nan)) for x in part.columns]
-        caption = f"<b>{_title(study, target)}</b>, {study.tasks[target].metrics[0]} in percent"
-        parts.append(clean(table(("intermediate", *part.columns), rows, caption, foot=_foot(chance))))
+    for target in [t for t in study.main[1] if t in set(cells["target"])]:
+        own = cells[cells["target"] == target]
+        order = chance.order(own["language"])
+        by_place = {(r["intermediate"], r["language"]): r for r in own.to_dict("records")}
+        rows = [
+            (Raw(f"<code>{html.escape(i)}</code>"), *(_plain_cell(by_place.get((i, x))) for x in order))
+            for i in dict.fromkeys(own["intermediate"])
+        ]
+        floor = own.drop_duplicates("language").set_index("language")["chance"]
+        what = f"{study.tasks[target].title}: {study.tasks[target].metrics[0]} in percent, by language"
+        caption = html.escape(chance.about(study, what, rings=bool(own["at_chance"].any())))
+        made = clean(table(("intermediate", *order), rows, caption, foot=_foot([float(floor[x]) for x in order])))
+        parts.append(f'<details class="fold"><summary>{_title(study, target)}</summary>{made}</details>')
     return "".join(parts)
 
 
-def _foot(chance: list[float]) -> list[tuple]:
+def _plain_cell(cell: dict | None):
+    return "–" if cell is None else score(cell["value"], cell["at_chance"])
+
+
+def _foot(levels: list[float]) -> list[tuple]:
     """The row of chance levels, where any is known."""
-    return [] if all(map(math.isnan, chance)) else [("chance", *chance)]
+    return [] if all(map(math.isnan, levels)) else [("chance", *levels)]
 
 
 def _groups(pages: list[Page]) -> list[dict[str, Any]]:
-    """Pages by phase in reading order, with the question that a phase's notebook asks."""
+    """Pages by phase in reading order, with the question that a phase's notebooks ask."""
     groups: dict[str, dict[str, Any]] = {}
     for page in pages:
-        group = groups.setdefault(page.phase, {"name": page.phase, "title": "", "pages": []})
+        group = groups.setdefault(page.phase, {"name": page.phase, "question": page.question, "pages": []})
         group["pages"].append(page)
-        if page.cells is not None and not group["title"]:
-            group["title"] = page.title
     return list(groups.values())

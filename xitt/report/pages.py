@@ -21,15 +21,25 @@ from ..graph import Job, jobs
 from ..progress import clock
 from ..show import table
 from ..study import Study
-from .sanitise import clean, highlight, markdown
+from .sanitise import clean, highlight, markdown, visible
 
 LOG_LINES = 12  # longer logs are folded
-PHASES = {
-    "00": "The encoder and the data", "01": "Phase 1: intermediate training", "02": "Phase 2: target tasks",
-    "03": "Phase 3: retrieval without target training", "04": "The transfer matrix", "05": "The benchmark",
-    "06": "Variants", "07": "The claims", "10": "Code", "11": "Number of intermediate tasks", "12": "Code-mixed text",
-    "13": "Task similarity", "14": "Image captions", "90": "Performance",
-}  # fmt: skip
+PHASES = {  # number of a notebook → what its pages are, the question they answer (DESIGN, section 2)
+    "00": ("The encoder and the data", "What does the encoder know before any training?"),
+    "01": ("Phase 1: intermediate training", "Is the English intermediate task learned, and how fast?"),
+    "02": ("Phase 2: target tasks", "How well does English fine-tuning carry over to each language?"),
+    "03": ("Phase 3: retrieval", "Do translations find each other with no target training, and in which layer?"),
+    "04": ("The transfer matrix", "Which intermediate task helps which target?"),
+    "05": ("The benchmark", "How high does the benchmark go with the best intermediate task per target?"),
+    "06": ("Variants", "What do masked words beside the task, translated data and samplers change?"),
+    "07": ("The claims", "Which published claims hold here?"),
+    "10": ("Code", "Does code as intermediate task help?"),
+    "11": ("Number of intermediate tasks", "Do more intermediate tasks help more?"),
+    "12": ("Code-mixed text", "Does what is learned hold on text that mixes languages?"),
+    "13": ("Task similarity", "Do similar tasks transfer better?"),
+    "14": ("Image captions", "Do image captions help as intermediate task?"),
+    "90": ("Performance", "How fast is the engine, against what is possible and against others?"),
+}
 
 
 @dataclass
@@ -65,7 +75,12 @@ class Page:
 
     @property
     def phase(self) -> str:
-        return PHASES.get(self.name.split(".")[0], "Other notebooks")
+        return PHASES.get(self.name.split(".")[0], ("Other notebooks", ""))[0]
+
+    @property
+    def question(self) -> str:
+        """The page's own heading where it asks something, else what the notebooks of its number ask."""
+        return self.title if self.title.endswith("?") else PHASES.get(self.name.split(".")[0], ("", ""))[1]
 
     @property
     def time(self) -> str:
@@ -90,14 +105,22 @@ def _page(study: Study, file_name: str, job: Job | None = None) -> Page:
     path = study.out / "notebooks" / file_name
     if not path.is_file():
         state = store.read_json(study.out / "jobs" / ".running" / page.name / "error.json")
-        page.error = f"{state['name']}: {state['message']}" if state else ""
+        page.error = visible(f"{state['name']}: {state['message']}") if state else ""
         page.title = page.name
         return page
-    page.raw, page.cells = _read_notebook(study, path), []
+    try:
+        page.raw, page.cells = _read_notebook(study, path), []
+    except (
+        ValueError,
+        AttributeError,
+        KeyError,
+    ) as error:  # cut short, or no notebook: the other pages do not depend on it
+        page.error, page.title = f"{type(error).__name__}: {path.name} cannot be read", page.name
+        return page
     page.title = _first_heading(page.raw) or page.name
     page.seconds = page.raw.metadata.get("papermill", {}).get("duration")
     page.error = next(
-        (f"{o.ename}: {o.evalue}" for c in page.raw.cells for o in c.get("outputs", []) if o.output_type == "error"),
+        (visible(f"{o.ename}: {o.evalue}") for c in page.raw.cells for o in c.get("outputs", []) if o.output_type == "error"),
         "",
     )  # fmt: skip
     return page
@@ -105,7 +128,7 @@ def _page(study: Study, file_name: str, job: Job | None = None) -> Page:
 
 def _read_notebook(study: Study, path: Path) -> nbformat.NotebookNode:
     """A notebook with the machine's own folders taken out of its text."""
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8", errors="replace")
     for folder, short in ((study.out.parent, "outputs"), (study.root, "")):
         written = re.escape(json.dumps(str(folder), ensure_ascii=False)[1:-1])
         text = re.sub(written + "/", f"{short}/" if short else "", text)
@@ -117,7 +140,7 @@ def _first_heading(notebook) -> str:
     for cell in notebook.cells:
         match = re.search(r"^#\s+(.+?)\s*#*$", cell.source, re.M) if cell.cell_type == "markdown" else None
         if match:
-            return re.sub(r"[*_`]", "", match[1])
+            return visible(re.sub(r"[*_`]", "", match[1]))
     return ""
 
 
@@ -159,7 +182,7 @@ def _output(output, prefix: str) -> str:
     if output["output_type"] == "error":
         trace = _plain("\n".join(output["traceback"]))
         return (
-            f'<div class="error" id="error"><p><strong>{html.escape(output["ename"])}</strong> '
+            f'<div class="error" id="error"><p><strong>{html.escape(_plain(output["ename"]))}</strong> '
             f"{html.escape(_plain(output['evalue']))}</p>"
             f"<details><summary>traceback</summary><pre>{html.escape(trace)}</pre></details></div>"
         )
@@ -177,7 +200,7 @@ def _shown(data: dict[str, Any], prefix: str) -> str:
     for kind in ("image/png", "image/jpeg"):
         if kind in data:
             code = base64.b64encode(base64.b64decode(data[kind])).decode()
-            alt = html.escape(data.get("text/plain", "figure"))
+            alt = html.escape(visible(data.get("text/plain", "figure")))
             return f'<figure class="plot"><img src="data:{kind};base64,{code}" alt="{alt}"></figure>'
     if data.get("text/plain", "").strip():
         return f"<pre>{html.escape(_plain(data['text/plain']))}</pre>"
@@ -191,22 +214,32 @@ def _log(text: str, label: str) -> str:
         return ""
     pre = f'<pre class="log">{html.escape(text)}</pre>'
     if _is_prose(text):  # a finding that a notebook wrote from its numbers
-        return "".join(f'<p class="finding">{html.escape(x)}</p>' for x in text.split("\n") if x.strip())
+        found = [html.escape(x) for x in text.split("\n") if x.strip()]
+        if len(found) > 3:
+            return f'<ul class="finding">{"".join(f"<li>{x}</li>" for x in found)}</ul>'
+        return "".join(f'<p class="finding">{x}</p>' for x in found)
     if lines <= LOG_LINES:
         return pre
     return f'<details class="log"><summary>{label} <small>{lines} lines</small></summary>{pre}</details>'
 
 
+def findings(page: Page) -> list[str]:
+    """Sentences that an executed notebook printed from its numbers, a paragraph each."""
+    outputs = [o for cell in page.raw.cells for o in _merged(cell.get("outputs", []))] if page.raw else []
+    texts = [_plain(o["text"]).rstrip() for o in outputs if o["output_type"] == "stream" and o["name"] == "stdout"]
+    return [line for text in texts if text and _is_prose(text) for line in text.split("\n") if line.strip()]
+
+
 def _is_prose(text: str) -> bool:
     """Whether a log is a few full sentences, one paragraph per line."""
     lines = [line for line in text.split("\n") if line.strip()]
-    return len(lines) <= 6 and all(re.fullmatch(r"[A-Z]\S* .{30,}[.!?]", line) for line in lines)
+    return len(lines) <= 40 and all(re.fullmatch(r"([A-Z]\S*|\d[\d,]*) .{20,}[.!?]", line) for line in lines)
 
 
 def _plain(text: str) -> str:
     """Text as a terminal would leave it: no colour codes, the last state of lines that were drawn over."""
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r\n", "\n")
-    return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
+    return "\n".join(visible(line.rstrip("\r").rsplit("\r", 1)[-1]) for line in text.split("\n"))
 
 
 def _parameters_table(defaults: str, injected: str) -> str:

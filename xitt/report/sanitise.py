@@ -44,8 +44,21 @@ _STYLES = re.compile(
 )
 _BAD_VALUE = re.compile(r"url\((?!\s*['\"]?#)|expression|javascript:|image-set|@|\\|//|/\*", re.I)
 _DATA_IMAGE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+")
-_NUMBER = re.compile(r"[+\-−]?[\d,.]*\d\s*%?(\s*[*†‡°])*(\s*\[[^\]]*\])?(\s*±.*)?")
+_NUMBER = re.compile(r"[+\-−]?[\d,.]*\d(/[+\-−]?[\d,.]*\d)?\s*%?(\s*[*†‡°])*(\s*\[[^\]]*\])?(\s*±.*)?")
+_INTERVAL = re.compile(r"([+\-−]?[\d,.]*\d\s*%?[*†‡°\s]*?)\s*(\[[+\-−\d.,–\s]+\])")
+DENSE = 9  # tables of more columns are set tighter
 _BLANK = {"", "–", "-", "—", "nan", "NaN", "None", "NA", "<NA>"}
+
+
+# What turns the direction of writing over its own end could make a page say what it does not; control characters and halves of
+# surrogate pairs cannot be written at all.
+_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def visible(text: str) -> str:
+    """Text with the characters that act on what stands around them written out: ``U+202E`` in angle brackets."""
+    return _UNWRITABLE.sub("\ufffd", _TURNING.sub(lambda m: f"\u27e8U+{ord(m[0]):04X}\u27e9", text))
 
 
 def clean(source: str, prefix: str = "", ids: bool = False, links: dict[str, str] | None = None) -> str:
@@ -89,6 +102,7 @@ class _Cleaner(HTMLParser):
 
     def handle_data(self, data):
         if not self.skipped:
+            data = visible(data)
             self.out.append(html.escape(data, quote=False))
             if self.tables:
                 self.tables[-1].text(data)
@@ -143,7 +157,7 @@ class _Cleaner(HTMLParser):
     def _attributes(self, tag: str, attrs) -> str:
         kept = []
         for name, given in attrs:
-            value = self._value(tag, name, (given or "").strip())
+            value = self._value(tag, name, visible(given or "").strip())
             if value is not None:
                 kept.append(f' {name}="{html.escape(value)}"')
         if tag == "a" and any(k.startswith(' href="http') for k in kept):
@@ -227,6 +241,8 @@ class _Table:
                 if cell["span"] == 1:
                     columns.setdefault(place, []).append(cell)
         for cells in columns.values():
+            for cell in cells:
+                self._number(out, cell)
             body = [c["text"].strip() for c in cells if not c["head"] and c["tag"] == "td"]
             body = [text for text in body if text not in _BLANK]
             if body and sum(bool(_NUMBER.fullmatch(t)) for t in body) > len(body) / 2:
@@ -240,8 +256,22 @@ class _Table:
             caption = re.sub(r"`([^`<>]+)`", r"<code>\1</code>", caption)  # captions written in markdown's way
             caption = f"<figcaption>{caption}</figcaption>"
             out[self.caption_start : self.caption_end] = [""] * (self.caption_end - self.caption_start)
-        out[self.start] = f'<figure class="table">{caption}<div class="scroll" tabindex="0">{out[self.start]}'
+        wide = " wide" if max(map(len, self.rows), default=0) > DENSE else ""
+        label = html.escape(re.sub(r"<[^>]+>", "", caption)[:120]) or "table"
+        out[self.start] = (
+            f'<figure class="table{wide}">{caption}<div class="scroll" tabindex="0" role="region" aria-label="{label}">{out[self.start]}'
+        )
         out.append("</div></figure>")
+
+    def _number(self, out: list[str], cell: dict) -> None:
+        """A number in a cell of its own gets a true minus, and its interval a line of its own in small type."""
+        text, place = cell["text"], cell["place"] + 1
+        if cell["head"] or cell["tag"] != "td" or place >= len(out) or out[place] != text:
+            return
+        if match := _INTERVAL.fullmatch(text.strip()):
+            out[place] = f"{match[1]} <small>{match[2]}</small>".replace("-", "−")
+        elif _NUMBER.fullmatch(text.strip()):
+            out[place] = text.replace("-", "−")
 
 
 def _with_class(tag: str, name: str) -> str:
@@ -274,7 +304,7 @@ class _Renderer(mistune.HTMLRenderer):
     def heading(self, text: str, level: int, **attributes) -> str:
         if self.headings is None:
             return f"<h{level}>{text}</h{level}>\n"
-        plain = html.unescape(re.sub(r"<[^>]+>", "", text))
+        plain = visible(html.unescape(re.sub(r"<[^>]+>", "", text)))
         slug = re.sub(r"\W+", "-", plain.lower()).strip("-") or "section"
         taken = [h[1] for h in self.headings]
         slug = next(s for s in (slug, *(f"{slug}-{i}" for i in range(2, 999))) if s not in taken)
