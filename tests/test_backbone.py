@@ -106,7 +106,7 @@ def head_state(model) -> dict[str, np.ndarray]:
 
 def texts(tokenizer, count: int = 3) -> dict:
     rows = [row["text"] for row in text.lines(("en", "de"), 20, 0)["de"][:count]]
-    return tokenizer(rows, return_tensors="pt", padding=True)
+    return tokenizer(rows, return_tensors="pt", padding=True, truncation=True, max_length=64)
 
 
 # --- from a folder -------------------------------------------------------------------------------------------------

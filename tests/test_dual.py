@@ -42,7 +42,8 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def sentences() -> list[str]:
-    return [e["text"] for e in text.lines(("en", "de"), 200, 0)["en"]]
+    lines = [e["text"] for e in text.lines(("en", "de"), 600, 0)["en"]]
+    return [x for x in lines if len(x) < 80][:200]
 
 
 @pytest.fixture(scope="module")

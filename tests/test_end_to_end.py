@@ -115,7 +115,7 @@ def test_report_refers_to_nothing_outside(finished):
 def test_results_command_and_status(finished):
     assert xitt(finished, "results", "params/tiny.yaml", "--format", "md").stdout.startswith("| intermediate |")
     lines = xitt(finished, "status", "params/tiny.yaml").stdout.splitlines()
-    assert len(lines) == 7
+    assert len(lines) == 9
     assert all(line.endswith("done") for line in lines)
 
 

@@ -105,7 +105,7 @@ def test_unknown_language_task_and_slot():
     with pytest.raises(ValueError, match="no language 'xx'; it has en"):
         grammar("xx")
     with pytest.raises(ValueError, match="has no mnli in 'de'"):
-        hub.rows("mnli", "train", "de", 3)
+        hub.rows("mnli", "test", "de", 3)
     with pytest.raises(ValueError, match="has no glue"):
         hub.rows("glue", "train", "en", 3)
     line = grammar("en").sentence(Sentence(Clause("act", NP("dog"), "sleep")))
@@ -314,8 +314,8 @@ def test_lines_and_pairs():
     assert lines["en"] == text.lines(("en",), 60, 0)["en"]  # a language does not change the others
     assert lines["en"] != text.lines(("en",), 60, 1)["en"]
     for row in text.pairs(("en", "zh", "hi"), 100, 0):
-        ends = {row["text"][-1] in "?？", row["second"][-1] in "?？"}
-        assert len(ends) == 1
+        asks = [row[side][-1] in "?？" for side in ("text", "second")]
+        assert asks[0] or not asks[1]  # translations are alike; what goes on from a question ends with its answer
     scripts = [{grammar_of(row["text"]), grammar_of(row["second"])} for row in text.pairs(("en", "zh", "hi"), 60, 1)]
     assert all(len(s) == 2 for s in scripts)
     assert all("en" in s for s in scripts[::2])

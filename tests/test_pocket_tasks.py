@@ -133,7 +133,7 @@ def test_schema_of_pairs_and_pool():
 
 
 @pytest.mark.parametrize(("task", "split", "language"), [
-    ("snli", "train", "de"), ("pawsx", "pool", "all"), ("mewslix", "pool", "en"), ("pawsx", "test", "en-de"), ("pawsx", "sample", "en"),
+    ("cosmosqa", "train", "de"), ("pawsx", "pool", "all"), ("mewslix", "pool", "en"), ("pawsx", "test", "en-de"), ("pawsx", "sample", "en"),
     ("mlqa", "test", "en-fr"),
 ])  # fmt: skip
 def test_unknown(task, split, language):
