@@ -95,7 +95,7 @@ def transfer_map(study: Study, table: pd.DataFrame | None = None) -> Figure:
     rows = [r for r in dict.fromkeys(table["intermediate"]) if r != "none"] if len(table) else []
     columns = [t for t in study.targets if t in set(table["target"])] if rows else []
     if not rows:
-        return _nothing("No intermediate task has been scored yet")
+        return nothing("No intermediate task has been scored yet")
     change = table.pivot(index="intermediate", columns="target", values="change").loc[rows, columns]
     q = table.pivot(index="intermediate", columns="target", values="q").loc[rows, columns]
     base = table[table["intermediate"] == "none"].set_index("target")["value"]
@@ -254,11 +254,11 @@ def best_per_target(study: Study, version: str, protocol: str = "strict") -> Fig
     name, table = benchmark.NAMES[version], benchmark.table(study, version, protocol)
     there = table.set_index("system") if len(table) else table
     if not {"none", benchmark.BEST} <= set(there.index):
-        return _nothing(f"{name}: none and an intermediate task have not been scored yet")
+        return nothing(f"{name}: none and an intermediate task have not been scored yet")
     chosen = {t: c.recipe for t, c in benchmark.choose(study, version, protocol).items()}
     both = there.loc[["none", benchmark.BEST], list(chosen)].astype(float).dropna(axis=1)
     if both.empty:
-        return _nothing(f"{name}: no task has been scored with and without an intermediate task yet")
+        return nothing(f"{name}: no task has been scored with and without an intermediate task yet")
     tasks = list(both)
     labels = [f"{study.tasks[t].title}: {chosen[t]}" for t in tasks]
     if there.loc[["none", benchmark.BEST], "mean"].notna().all():
@@ -281,9 +281,9 @@ def best_per_target(study: Study, version: str, protocol: str = "strict") -> Fig
     )
 
 
-def _nothing(text: str) -> Figure:
+def nothing(text: str) -> Figure:
     """A line of text in place of a figure that has nothing to show yet."""
     figure, axis = _axes(5, 1)
     axis.set_axis_off()
     axis.text(0, 0.5, text, color=INK)
-    return Figure(figure, f"{text}.")
+    return Figure(figure, text if text.endswith(".") else f"{text}.")

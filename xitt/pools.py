@@ -166,10 +166,12 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 
 
 # --- Mewsli-X --------------------------------------------------------------------------------------------------------
-def _json_rows(data: Data, row: Task, split: str, language: str, name: str) -> Iterator[tuple[Example, str]]:
-    """Rows of one file with words for their place."""
+def _json_rows(
+    data: Data, row: Task, split: str, language: str, name: str, limit: int | None = None
+) -> Iterator[tuple[Example, str]]:
+    """Rows of one file with words for their place; the pocket makes no more than ``limit``."""
     if data.source == "pocket":
-        raw = readers.read(data, row, split, language)
+        raw = readers.read(data, row, split, language, limit)
         yield from ((r, f"{raw.where} row {i}") for i, r in enumerate(raw.rows))
         return
     file = readers.local_folder(data, row, split, language) / f"{name}.jsonl"
@@ -196,13 +198,8 @@ def _mentions(data: Data, row: Task, split: str, language: str) -> Raw:
 
 
 def _pairs(data: Data, row: Task, split: str, limit: int | None) -> Raw:
-    rows, total, made = [], 0, None
-    if data.source == "pocket":  # rows past the limit are counted, not made
-        made = readers.read(data, row, split, "en", limit)
-        found = ((r, f"{made.where} row {i}") for i, r in enumerate(made.rows))
-    else:
-        found = _json_rows(data, row, split, "en", row.source.splits[split])
-    for pair, where in found:
+    rows, total = [], 0
+    for pair, where in _json_rows(data, row, split, "en", row.source.splits[split], limit):
         total += 1
         if limit is not None and total > limit:
             continue
@@ -216,7 +213,9 @@ def _pairs(data: Data, row: Task, split: str, limit: int | None) -> Raw:
                 "context": "",
             }
         )
-    return Raw(rows, made.total if made else total, f"{row.source.repository} {row.source.splits[split]}")
+    if data.source == "pocket":
+        total = readers.count(data, row, split, "en")
+    return Raw(rows, total, f"{row.source.repository} {row.source.splits[split]}")
 
 
 def _entity(entity: Example, where: str) -> Example:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ..figures import BLUE, INK, ORANGE, Figure, _axes
+from ..figures import BLUE, INK, ORANGE, Figure, _axes, nothing
 
 PARTS = ("data", "forward", "backward", "optimizer", "other")
 
@@ -14,7 +14,7 @@ def ratios(table: pd.DataFrame, what: str = "training") -> Figure:
     """Real tokens per second against Trainer: one dot with its interval per measurement, the padding bound as a bar, even as a dashed line."""
     table = table.dropna(subset=["ratio"]) if len(table) else table
     if not len(table):
-        return _empty(f"No {what} has been measured beside Trainer yet.")
+        return nothing(f"No {what} has been measured beside Trainer yet.")
     name = "data" if what == "training" else "test set"
     labels = [f"{r['machine']}: {r[name]}, {r['precision']}" for _, r in table.iterrows()]
     figure, axis = _axes(6.5, 1.0 + 0.42 * len(table))
@@ -45,7 +45,7 @@ def ratios(table: pd.DataFrame, what: str = "training") -> Figure:
 def breakdown(table: pd.DataFrame) -> Figure:
     """Shares of a training step as stacked bars."""
     if not len(table):
-        return _empty("No training has been measured yet.")
+        return nothing("No training has been measured yet.")
     import seaborn as sns
 
     labels = [f"{r['machine']}: {r['data set']}, {r['precision']}" for _, r in table.iterrows()]
@@ -67,7 +67,7 @@ def breakdown(table: pd.DataFrame) -> Figure:
 def linearity(table: pd.DataFrame) -> Figure:
     """Time per token at 10× and 100× the examples, over that at 1×."""
     if not len(table):
-        return _empty("How cost grows has not been measured yet.")
+        return nothing("How cost grows has not been measured yet.")
     import seaborn as sns
 
     figure, axis = _axes(5.5, 2.6)
@@ -96,7 +96,7 @@ def cost(table: pd.DataFrame, name: str) -> Figure:
     device = min(devices, key=lambda c: table[c].sum())
     part = table[table[device] > 0]
     if not len(part):
-        return _empty(f"{name} has nothing to compute.")
+        return nothing(f"{name} has nothing to compute.")
     figure, axis = _axes(6, 0.9 + 0.36 * len(part))
     place = np.arange(len(part))[::-1]
     axis.barh(place, part[device], color=BLUE, height=0.65)
@@ -107,10 +107,3 @@ def cost(table: pd.DataFrame, name: str) -> Figure:
         figure,
         f"{name} on {device.removesuffix(' (h)')}: {part[device].sum():,.2g} hours in all, most of them ({most[device]:,.2g}) for {most['work']} in phase {most['phase']}.",
     )
-
-
-def _empty(text: str) -> Figure:
-    figure, axis = _axes(5, 1)
-    axis.set_axis_off()
-    axis.text(0, 0.5, text, color=INK)
-    return Figure(figure, text)

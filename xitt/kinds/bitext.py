@@ -47,8 +47,7 @@ class Bitext(Kind):
         ``memory`` and ``device`` are of the search (``xitt.search.both_ways``).
         """
         if _is_mining(examples):
-            pairs = _pairs(examples[0], first, second, neighbours, memory, device)
-            return _mined(examples[0], pairs, threshold, strict)
+            return _mined(examples[0], first, second, neighbours, memory, device, threshold, strict)
         return _retrieved(examples, first, second, memory, device)
 
     def threshold(
@@ -56,8 +55,7 @@ class Bitext(Kind):
         memory: int = MEMORY, device: str = "cpu",
     ) -> float:  # fmt: skip
         """The margin that is best on a sample set."""
-        pairs = _pairs(examples[0], first, second, neighbours, memory, device)
-        return _mined(examples[0], pairs, None).attrs["threshold"]
+        return _mined(examples[0], first, second, neighbours, memory, device, None).attrs["threshold"]
 
     def baselines(self, train, test, labels):
         if _is_mining(test):
@@ -92,17 +90,13 @@ def _retrieved(examples: list[dict], first, second, memory: int, device: str) ->
     })  # fmt: skip
 
 
-def _pairs(example: dict, first, second, neighbours: int, memory: int, device: str) -> list[tuple[int, int, float]]:
-    """Mined pairs of distinct sentences, with their margins."""
-    rows_first, rows_second = _unique(example["first"])[1], _unique(example["second"])[1]
-    first, second = Vectors.of(first)[rows_first], Vectors.of(second)[rows_second]
-    return mine(first, second, neighbours, memory=memory, device=device)
-
-
 def _mined(
-    example: dict, pairs: list[tuple[int, int, float]], threshold: float | None, strict: float | None = None
-) -> pd.DataFrame:
-    ids_first, ids_second, gold = _unique(example["first"])[0], _unique(example["second"])[0], dict(example["gold"])
+    example: dict, first, second, neighbours: int, memory: int, device: str, threshold: float | None, strict: float | None = None
+) -> pd.DataFrame:  # fmt: skip
+    ids_first, rows_first = _unique(example["first"])
+    ids_second, rows_second = _unique(example["second"])
+    gold, sides = dict(example["gold"]), (Vectors.of(first)[rows_first], Vectors.of(second)[rows_second])
+    pairs = mine(*sides, neighbours, memory=memory, device=device)
     candidates: dict[str, tuple[str, float]] = {}
     for a, b, margin in pairs:
         for i in ids_first[a]:  # ids of equal sentences cannot be told apart: any of them is as right as the gold one

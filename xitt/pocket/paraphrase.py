@@ -96,7 +96,7 @@ def _denied(s: Sampler) -> Three:
 
 def _suits(adjective: str, head: str) -> bool:
     suits = world.ADJECTIVE_SUITS[adjective]
-    return "person" in suits if head.startswith("per:") else any(head in (k, *world.members((k,))) for k in suits)
+    return "person" in suits if head.startswith("per:") else head in world.members(suits)
 
 
 #: adjectives one of which holds where its opposite does not

@@ -45,8 +45,11 @@ def _question_and_answer(s: Sampler) -> list[Sentence]:
 
 
 def _text_and_question(s: Sampler) -> list[Sentence]:
-    reading = qa.reading(s)
-    return [*reading.sentences, reading.question, Sentence(reading.asked)]
+    return _with_question(qa.reading(s))
+
+
+def _with_question(text: qa.Reading) -> list[Sentence]:
+    return [*text.sentences, text.question, Sentence(text.asked)]
 
 
 def _story(s: Sampler) -> list[Sentence]:
@@ -80,8 +83,7 @@ def _caused(s: Sampler) -> list[Sentence]:
 
 
 def _passage(s: Sampler) -> list[Sentence]:
-    text = qa.passage(s)
-    return [*text.sentences, text.question, Sentence(text.asked)]
+    return _with_question(qa.passage(s))
 
 
 def _inquired(s: Sampler) -> list[Sentence]:
