@@ -10,6 +10,12 @@ from .bench import stored
 from .errors import ParameterError, nearest
 from .study import Study
 
+#: the notebook that answers a design's question, shown where the study has the design
+QUESTIONS = {
+    "variants": "06_variants.ipynb", "code": "10_code.ipynb", "scaling": "11_scaling.ipynb",
+    "code_mixed": "12_code_mixed.ipynb", "similarity": "13_similarity.ipynb", "multimodal": "14_multimodal.ipynb",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Job:
@@ -62,9 +68,8 @@ def jobs(study: Study) -> list[Job]:
                 last.append(found[-1].name)
     found.append(Job("04", "04_transfer_matrix.ipynb", (), tuple(last)))
     found.append(Job("05", "05_benchmark.ipynb", (), tuple(last)))
-    if "variants" in study.grids:
-        found.append(Job("06", "06_variants.ipynb", (), tuple(last)))
     found.append(Job("07", "07_claims.ipynb", (), tuple(last)))
+    found += [Job(file[:2], file, (), tuple(last)) for design, file in QUESTIONS.items() if design in study.grids]
     if stored.files(study.root):  # shows what xitt bench has left; nothing is measured
         found.append(Job("90", "90_performance.ipynb"))
     return found
