@@ -194,6 +194,39 @@ def test_attention_dropout_is_kept_in_training_and_has_the_reference_s_spread():
     assert 0.6 < packed_std / std < 1.6
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_attention_with_dropout_is_the_plain_one_with_the_same_weights_dropped(dtype):
+    """Outputs and gradients against autograd through softmax, mask and products, sequence by sequence."""
+    from xitt import dropout
+    from xitt.attention import _Dropped, _rows, _squares
+
+    heads, width, segments, rate = 3, 8, ((1, 19), (3, 7), (1, 1)), 0.3
+    lengths = [19, 7, 7, 7, 1]
+    torch.manual_seed(1)
+    own = [torch.randn(1, heads, sum(lengths), width).to(getattr(torch, dtype)) for _ in range(4)]
+    flat = [x[0].transpose(0, 1).requires_grad_() for x in own[:3]]
+    other = [x.detach().clone().float().requires_grad_() for x in flat]
+
+    torch.manual_seed(2)
+    mixed = _Dropped.apply(*flat, segments, rate, 0.5)
+    mixed.backward(grad := own[3][0].transpose(0, 1))
+
+    torch.manual_seed(2)
+    stays, more = dropout.stays(heads * sum(n * n for n in lengths), rate)
+    keep = stays * more
+    assert 0.6 < (keep > 0).float().mean() < 0.8
+    parts = []
+    for q, k, v, mask in zip(*(_rows(x, lengths) for x in other), _squares(keep, heads, lengths), strict=True):
+        parts.append((((q @ k.transpose(1, 2) * 0.5).softmax(-1) * mask) @ v).transpose(0, 1))
+    plain = torch.cat(parts)
+    plain.backward(grad.float())
+
+    close = {"rtol": 1e-5, "atol": 1e-6} if dtype == "float32" else {"rtol": 0.05, "atol": 0.05}
+    torch.testing.assert_close(mixed.float(), plain, **close)
+    for ours, theirs in zip(flat, other, strict=True):
+        torch.testing.assert_close(ours.grad.float(), theirs.grad, **close)
+
+
 def test_attention_dropout_can_be_turned_off():
     model = new("tag", dropout=0.3)
     packing.drop_no_attention(model)
@@ -224,7 +257,7 @@ def test_other_architectures_stay_padded_or_say_so():
 def test_the_record_says_which_path():
     model = new("classify", dropout=0.1)
     assert packing.path(model, device("padded")) == "padded, sdpa"
-    assert packing.path(model, device("auto"), training=True) == "packed, sdpa by length"
+    assert packing.path(model, device("auto"), training=True) == "packed, dropped by sequence"
     cuda = SimpleNamespace(name="cuda", precision="bfloat16", attention="auto")
     assert packing.path(model, cuda, training=True) == "packed, sdpa by length"  # varlen_attn has no dropout
     assert packing.path(model, cuda) == "packed, varlen_attn"

@@ -60,6 +60,8 @@ def path(model, device, training: bool = False) -> str:
         return "padded, sdpa"
     half = device.name.startswith("cuda") and device.precision == "bfloat16"
     free = not training or not any(_dropout(model))
+    if not free and not device.name.startswith("cuda"):
+        return "packed, dropped by sequence"
     return "packed, " + ("varlen_attn" if half and free else "sdpa by length")
 
 
@@ -93,6 +95,8 @@ def check(model, setting: str) -> None:
 def _register() -> None:
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+    from .attention import attention
 
     AttentionInterface.register(NAME, attention)
     AttentionMaskInterface.register(NAME, sdpa_mask)  # for padded batches; a packed one has no mask
@@ -169,49 +173,3 @@ def rows(values, batch: dict, fill: float):
     at = torch.where(inside, starts[:, None] + place, 0)
     shape = (*inside.shape, *[1] * (values.dim() - 1))
     return values[at].masked_fill(~inside.view(shape), fill)
-
-
-# --- attention -----------------------------------------------------------------------------------------------------
-def attention(
-    module, query, key, value, attention_mask, dropout: float = 0.0, scaling: float | None = None,
-    cu_seqlens=None, segments=None, **kwargs,
-):  # fmt: skip
-    """Attention within each sequence of a packed row; without ``cu_seqlens`` transformers' SDPA.
-
-    Parameters
-    ----------
-    query, key, value : Tensor (1, heads, tokens, width of a head)
-
-    Returns
-    -------
-    (Tensor, None)
-        (1, tokens, heads, width of a head); no weights.
-    """
-    import torch
-
-    if cu_seqlens is None:
-        from transformers.integrations.sdpa_attention import sdpa_attention_forward
-
-        return sdpa_attention_forward(
-            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
-        )
-    flat = [x[0].transpose(0, 1) for x in (query, key, value)]  # (tokens, heads, width): how they lie in memory
-    if query.is_cuda and not dropout and query.dtype in (torch.bfloat16, torch.float16):
-        from torch.nn.attention.varlen import varlen_attn
-
-        longest = segments[0][1]
-        return varlen_attn(*flat, cu_seqlens, cu_seqlens, longest, longest, scale=scaling)[None], None
-    return _by_length(*flat, segments, dropout, scaling)[None], None
-
-
-def _by_length(query, key, value, segments, dropout: float, scaling: float | None):
-    """SDPA over the sequences of each length: nothing is padded, and each call reads its part of the row where it lies."""
-    import torch
-
-    sizes = [number * length for number, length in segments]
-    done = []
-    for (number, length), *parts in zip(segments, *(x.split(sizes) for x in (query, key, value)), strict=True):
-        q, k, v = (x.unflatten(0, (number, length)).transpose(1, 2) for x in parts)
-        mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
-        done.append(mixed.transpose(1, 2).flatten(0, 1))
-    return torch.cat(done)

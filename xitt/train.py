@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from . import batching, packing
+from . import batching, dropout, packing
 from .batching import Features
 from .kinds import Kind
 from .mixture import Alone, Mixture, Part
@@ -135,6 +135,8 @@ def fit_mixture(
     encoder = mixture.model  # all parts share it
     if not device.attention_dropout:
         packing.drop_no_attention(encoder)
+    if packing.wanted(encoder, device.attention):  # the padded path is the reference: torch's own
+        dropout.install(model)
     if device.gradient_checkpointing:
         checkpoint_layers(encoder, True)
     optimizer = torch.optim.AdamW(_groups(model, hyper.weight_decay), lr=hyper.lr, eps=hyper.eps, fused=True)
