@@ -677,7 +677,7 @@ def test_an_interrupted_run_goes_on(project, outputs, monkeypatch):
         with pytest.raises(Interrupted):
             study.train("mnli")
     assert not expected.path.exists()
-    partial = outputs / "tiny" / "runs" / ".partial" / expected.path.name
+    (partial,) = (outputs / "tiny" / "runs" / ".partial" / expected.path.name).iterdir()
     assert [p.name for p in (partial / "checkpoint").iterdir()] == ["00000004"]
     run = study.train("mnli")
     assert run.record["weights"] == expected.record["weights"]

@@ -1,12 +1,14 @@
 """Where runs live: one folder per run, written aside and renamed into place, its record last.
 
-``runs/<readable>-<hash8>/`` is a finished run; ``runs/.partial/<same name>/`` is work under way with its checkpoint. A run's
-name ends in the first eight digits of its specification's fingerprint, so what is found is what was asked for.
+``runs/<readable>-<hash8>/`` is a finished run; ``runs/.partial/<same name>/<attempt>/`` is work under way with its checkpoint. A run's
+name ends in the first eight digits of its specification's fingerprint, so what is found is what was asked for. Each attempt has a
+folder of its own, which takes over what an attempt that is gone has left; the first record renamed into place wins.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -15,6 +17,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -103,12 +106,25 @@ def fresh_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         os.chmod(temporary, 0o755)
-        if path.exists():
-            shutil.rmtree(path)
-        os.rename(temporary, path)
+        _put(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _put(folder: Path, path: Path) -> None:
+    """Rename a folder into place; what was there, or comes there meanwhile, goes."""
+    while True:
+        try:
+            os.rename(folder, path)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        old = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path, old)
+            shutil.rmtree(old, ignore_errors=True)
 
 
 class RunFolder:
@@ -124,8 +140,9 @@ class RunFolder:
     def __init__(self, runs: Path, spec: Spec):
         self.spec = spec
         self.path = runs / spec.folder_name
-        self.partial = runs / ".partial" / spec.folder_name
-        self._lock_file = runs / ".locks" / f"{spec.folder_name}.lock"
+        self.partial = runs / ".partial" / spec.folder_name / uuid.uuid4().hex[:12]
+        self._lease = runs / ".locks" / f"{spec.folder_name}.lease"
+        self._before: int | None = None
 
     @property
     def record(self) -> Json | None:
@@ -138,14 +155,16 @@ class RunFolder:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run: a second process waits here, then finds the work done."""
-        from filelock import FileLock
+        from .lease import held
 
-        self._lock_file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._lock_file):
+        with held(self._lease):
             yield
 
     def begin(self) -> Path:
-        """The working folder, with what an interrupted attempt left in it."""
+        """The working folder of this attempt, with what an interrupted one left."""
+        self._before = self._stamp()
+        if not self.partial.is_dir():
+            self._adopt()
         self.partial.mkdir(parents=True, exist_ok=True)
         write_json(
             self.partial / "spec.json",
@@ -159,7 +178,10 @@ class RunFolder:
         return self.partial
 
     def finish(self, record: Json) -> Json:
-        """Write the record last and move the folder into place."""
+        """Write the record last and move the folder into place; returns the record that stands there then.
+
+        Where another attempt has finished since this one began, its record stands, and this one's folder goes.
+        """
         shutil.rmtree(self.partial / "checkpoint", ignore_errors=True)
         record = {
             "fingerprint": self.spec.fingerprint,
@@ -168,12 +190,37 @@ class RunFolder:
             **record,
         }
         write_json(self.partial / "record.json", record)
-        if self.path.exists():  # weights made once more: what was scored with them stays
-            if (self.path / "predictions").is_dir() and not (self.partial / "predictions").exists():
-                os.rename(self.path / "predictions", self.partial / "predictions")
-            shutil.rmtree(self.path)
-        os.rename(self.partial, self.path)
+        try:
+            os.rename(self.partial, self.path)  # fails if a finished run is there
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            there = self.record
+            if there is not None and self._stamp() != self._before:
+                record = there
+            else:
+                self._replace()
+        shutil.rmtree(self.partial.parent, ignore_errors=True)
         return record
+
+    def _stamp(self) -> int | None:
+        """Which record is there, by its time."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self.path / "record.json").stat().st_mtime_ns
+        return None
+
+    def _adopt(self) -> None:
+        """Take over the folder of the attempt that came furthest; to be called by who holds the run."""
+        found = [p for p in self.partial.parent.glob("*") if (p / "spec.json").is_file()]
+        steps = {p: max((c.name for c in p.glob("checkpoint/[0-9]*")), default="") for p in found}
+        if found:
+            os.rename(max(found, key=lambda p: (steps[p], p.stat().st_mtime_ns)), self.partial)
+
+    def _replace(self) -> None:
+        """Weights made once more: what was scored with the old ones stays (its record says with which)."""
+        if (self.path / "predictions").is_dir() and not (self.partial / "predictions").exists():
+            os.rename(self.path / "predictions", self.partial / "predictions")
+        _put(self.partial, self.path)
 
 
 def note_use(place: Path, record: Json) -> None:
