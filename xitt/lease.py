@@ -67,7 +67,7 @@ class Lease:
     def _create(self) -> bool:
         try:
             # exclusive creation is the one thing that network file systems do at once
-            self._file = open(self.path, "x", encoding="utf-8")
+            self._file = open(self.path, "x", encoding="utf-8")  # noqa: SIM115 - open as long as it is held
         except FileExistsError:
             return False
         self._since = int(time.time())
