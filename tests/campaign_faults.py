@@ -210,7 +210,7 @@ def _begun(world: World, at: int) -> Path:
         contextlib.redirect_stdout(io.StringIO()),
     ):
         world.study().train("mnli")
-    return next((world.runs / ".partial").glob("01.mnli*/*/log.jsonl")).parent
+    return next((world.runs / ".partial").glob("01.mnli*/*/spec.json")).parent
 
 
 def _name(attempt: Path) -> str:

@@ -319,10 +319,10 @@ def need(study: Study) -> int:
     """Bytes that a study still has to write at most, by its number of weights: float32 weights that are kept, and beside them for each
     job at a time one checkpoint (weights and two moments), the best and the final weights.
     """
-    from .batch import default_slots
-    from .store import read_json
+    from .devices import listed
+    from .store import cores, read_json
 
-    weights, under_way, kept = 4 * parameters(study), default_slots() * 5, 0
+    weights, under_way, kept = 4 * parameters(study), (len(listed(study)) or min(2, cores())) * 5, 0
     for recipe in study.intermediates:
         kept += not study.is_ready(recipe) and study.params.keep != "none"
         trains = {study.tasks[t].train or study.tasks[t].tuned for t in study.targets_of(recipe)} - {None}

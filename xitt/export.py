@@ -54,9 +54,11 @@ def _markdown(head: list[str], lines: Iterable[tuple[str, list[tuple[str, str]]]
 
 
 def _plain(text: str) -> str:
-    for mark in "\\|*`":  # an underscore within a word marks nothing
+    """Text as Markdown prints it: no element, no link, no end of a cell; control characters become spaces."""
+    text = "".join(c if c.isprintable() else " " for c in text)
+    for mark in "\\|*`<":  # an underscore within a word marks nothing
         text = text.replace(mark, f"\\{mark}")
-    return text
+    return text.replace("](", "]\\(")
 
 
 # --- LaTeX ---------------------------------------------------------------------------------------------------------

@@ -137,5 +137,6 @@ def as_csv(frame: pd.DataFrame) -> str:
 
 
 def _no_formula(text: str) -> str:
+    text = text.replace("\r", " ")  # which would end the row, unquoted
     number = re.fullmatch(r"-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?%?", text, re.I)
     return text if number or not re.match(r"\s*[=+\-@＝＋－＠]|[\t\r\n]", text) else f"'{text}"

@@ -174,7 +174,7 @@ class Retrieval(Model):
 class Params(Model):
     """Contents of ``params/<study>.yaml``."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)
     title: str
     note: str = ""
     extends: str | None = None

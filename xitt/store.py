@@ -309,6 +309,7 @@ class RunFolder:
             "files": integrity.manifest(self.partial, without=("predictions",)),
         }
         write_json(self.partial / RECORD, record, True)
+        record = read_json(self.partial / RECORD)  # as everyone finds it from now on
         try:
             os.rename(self.partial, self.path)  # fails if a finished run is there
         except OSError as error:
