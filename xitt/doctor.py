@@ -9,6 +9,7 @@ import contextlib
 import locale
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -172,9 +173,11 @@ def _kernel() -> Iterator[Finding]:
     except NoSuchKernel:
         yield Finding(MISSING, "kernel", "there is no notebook kernel `python3`", remedy)
         return
-    python = shutil.which(spec.argv[0]) if spec.argv else None
+    first = spec.argv[0] if spec.argv else ""
+    # Jupyter takes a bare `python` for the one that it runs in itself
+    python = sys.executable if re.fullmatch(r"python(3(\.\d+)?)?", first) else shutil.which(first)
     if python is None:
-        yield Finding(MISSING, "kernel", f"`python3` starts {' '.join(spec.argv[:1])}, which is not there", remedy)
+        yield Finding(MISSING, "kernel", f"`python3` starts {first}, which is not there", remedy)
     elif os.path.realpath(python) != os.path.realpath(sys.executable):
         yield Finding(
             MISSING,

@@ -16,7 +16,7 @@ from . import recipes, results, stats
 from .differences import Resampled, compare, resampled, task_metrics
 from .errors import ParameterError
 from .official import VERSIONS
-from .show import Raw
+from .show import Raw, score
 from .store import read_json
 from .study import Study
 
@@ -208,7 +208,8 @@ def beside(study: Study, table: pd.DataFrame, mean: pd.DataFrame) -> pd.DataFram
     changes = {r["intermediate"]: r for r in mean[mean["scope"] == scope].to_dict("records")}
     lines = []
     for target in NINE:
-        ours = cells.get(("none", target), {}).get("value", np.nan)
+        cell = cells.get(("none", target), {})
+        ours = score(cell.get("value", np.nan), cell.get("at_chance", False))
         found = figures[(figures["intermediate"] == "none") & (figures["target"] == target)]
         lines.append(("none", study.tasks[target].title, ours, np.nan, np.nan, *_cited(found)))
     quoted = {"squad_v1": "squad", "squad_v2": "squad"}  # as one row
@@ -244,6 +245,7 @@ def protocols(study: Study) -> pd.DataFrame:
     lines = []
     for target in [t for t in study.main[1] if t in study.retrieval_targets]:
         chosen = {p: resampled(study, target, task_metrics(study.tasks[target], p)) for p in ("paper", "strict")}
+        floor = results.chance_levels(results.chance(study, target), study.tasks).get((target, "avg"), -np.inf)
         for recipe in rows(study) if chosen["paper"] else ():
             if not chosen["paper"].seeds(recipe):
                 continue
@@ -254,8 +256,9 @@ def protocols(study: Study) -> pd.DataFrame:
             changes = {p: compare([(f, recipe, "none")]) if recipe != "none" else None for p, f in chosen.items()}
             lines.append({
                 "intermediate": recipe, "target": study.tasks[target].title,
-                "paper": chosen["paper"].mean(recipe) if same else sweep[PAPER_LAYER], "paper layer": layer if same else PAPER_LAYER,
-                "strict": chosen["strict"].mean(recipe), "strict layer": layer,
+                "paper": score(chosen["paper"].mean(recipe), chosen["paper"].interval(recipe)[0] <= floor) if same else sweep[PAPER_LAYER],
+                "paper layer": layer if same else PAPER_LAYER,
+                "strict": score(chosen["strict"].mean(recipe), chosen["strict"].interval(recipe)[0] <= floor), "strict layer": layer,
                 **_wide("change (paper)", changes["paper"] if same else None), **_wide("change (strict)", changes["strict"]),
             })  # fmt: skip
     return pd.DataFrame(lines)
