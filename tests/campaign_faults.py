@@ -262,7 +262,7 @@ def full_disk(world: World, rng: random.Random) -> Outcome:
         "checkpoint": (checkpoints, "save_weights"), "record": (store, "write_json"), "predictions": (evaluate, "write_predictions"),
         "weights": (checkpoints, "write_text"),
     }[what]  # fmt: skip
-    real, count = getattr(*place), rng.randrange(1, 4)
+    real, count = getattr(*place), 1 if what == "weights" else rng.randrange(1, 4)
 
     def fails(*arguments, **more):
         nonlocal count

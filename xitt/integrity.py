@@ -39,7 +39,10 @@ class DiskFull(DataError):
 # --- records -------------------------------------------------------------------------------------------------------
 def seal(content: dict[str, Any]) -> str:
     """SHA-256 of a record's content, whatever the order of its keys and the layout of its file."""
-    plain = json.loads(json.dumps(content))  # keys are text, as they will be when it is read again
+    return _seal_of(json.loads(json.dumps(content)))  # keys are text, as they will be when it is read again
+
+
+def _seal_of(plain: dict[str, Any]) -> str:
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return MARK + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -55,7 +58,7 @@ def unseal(content: dict[str, Any], text: str) -> dict[str, Any]:
     stated = content.pop(SEAL, None)
     if stated is None and f'"{MARK}' not in text:
         return content
-    if stated != seal(content):
+    if stated != _seal_of(content):
         raise ValueError("its checksum is wrong")
     return content
 
