@@ -114,9 +114,40 @@ def test_report_refers_to_nothing_outside(finished):
 
 def test_results_command_and_status(finished):
     assert xitt(finished, "results", "params/tiny.yaml", "--format", "md").stdout.startswith("| intermediate |")
-    lines = xitt(finished, "status", "params/tiny.yaml").stdout.splitlines()
+    *lines, last = xitt(finished, "status", "params/tiny.yaml").stdout.splitlines()
     assert len(lines) == 9
     assert all(line.endswith("done") for line in lines)
+    assert last == "9 jobs: 9 done"
+
+
+NO_CUDA = """
+import sys, torch
+def touched(*_):
+    raise SystemExit("the driver touched CUDA")
+for name in ("_lazy_init", "init", "is_available", "device_count", "current_device", "get_device_name", "get_rng_state"):
+    setattr(torch.cuda, name, touched)
+from xitt import cli, running
+running.COMMAND = ("true",)  # jobs that do nothing: their results are there
+sys.argv = ["xitt", "run", "params/tiny.yaml"]
+cli.main()
+"""
+
+
+def test_the_driver_never_touches_cuda(finished, tmp_path):
+    """From the checks before the first job to the report after the last, with four GPUs that are not there."""
+    project = tmp_path / "copy"
+    shutil.copytree(finished, project)
+    file = project / "params" / "tiny.yaml"
+    file.write_text(file.read_text().replace("device: cpu", "device: auto"))
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("XITT_")} | {
+        "CUDA_VISIBLE_DEVICES": "0,1,2,3"
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", NO_CUDA], cwd=project, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "9 to run, 4 at a time on 4 GPUs" in done.stdout
+    assert "report:" in done.stdout
 
 
 def test_killed_again_and_again_ends_with_the_same_numbers(finished, tmp_path):

@@ -34,7 +34,7 @@ from tests.test_train import (
     weights,
 )
 from tests.tiny import variant
-from xitt import backbone, batch, data, graph, multitask, phases, recipes, tables, tasks, train
+from xitt import backbone, batch, data, graph, multitask, phases, recipes, status, tables, tasks, train
 from xitt.batching import EpochOrder
 from xitt.build import train_tokenizer
 from xitt.errors import DataError, ParameterError
@@ -343,7 +343,7 @@ def undisturbed(features, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("function", "call"), [("_step", 1), ("_step", 9), ("_step", 23), ("_look", 1), ("_save", 7), ("write_json", 4), ("_load", 1)]
+    ("function", "call"), [("_step", 1), ("_step", 9), ("_step", 23), ("_look", 1), ("save_weights", 7), ("write_json", 4), ("load_weights", 1)]
 )  # fmt: skip
 def test_a_resumed_mixture_ends_in_the_same_bits(features, undisturbed, tmp_path, monkeypatch, function, call):
     with monkeypatch.context() as patch:
@@ -686,7 +686,7 @@ def test_a_study_from_end_to_end(tmp_path):
     frame = pd.read_csv(out / "results.csv")
     assert set(frame[frame["intermediate"] == name]["target"]) == {"xnli", "tatoeba"}
     study = load_study(tmp_path / "params" / "tiny.yaml")
-    states = {job.name: state for job, state in batch.status(study)}
+    states = {s.job.name: s.word for s in status.states(study)}
     assert states[f"01.{name}.s0"] == states[f"02.{name}.s0"]
     assert states["04"] == "waiting"
     assert xitt(tmp_path, "report", "params/tiny.yaml").returncode == 0

@@ -268,16 +268,16 @@ def test_failed_and_missing_notebooks_are_shown(study):
         "error", ename="DataError", evalue="<b>no</b> data", traceback=["\x1b[31mTrace<back>\x1b[0m"]
     )
     executed(study, "02.none.s0", v4.new_markdown_cell("# Two"), code("fail()", broken))
-    dead = study.out / "jobs" / ".running" / "01.mnli.s0" / "error.json"
-    dead.parent.mkdir(parents=True)
-    dead.write_text(json.dumps({"cell": None, "name": "DeadKernelError", "message": "Kernel <died>"}))
+    dead = study.out / "jobs" / "01.mnli.s0.failed.json"
+    dead.parent.mkdir(parents=True, exist_ok=True)
+    dead.write_text(json.dumps({"error": "01_intermediate.ipynb: DeadKernelError: Kernel <died>", "attempts": 3}))
     text = page(study, "02.none.s0")
     assert "This notebook stopped with an error" in text
     assert "&lt;b&gt;no&lt;/b&gt; data" in text
     assert "Trace&lt;back&gt;" in text
     front = (study.out / "report" / "index.html").read_text()
     assert "failed: DataError" in front
-    assert "failed: DeadKernelError: Kernel &lt;died&gt;" in front
+    assert "failed: 01_intermediate.ipynb: DeadKernelError: Kernel &lt;died&gt;" in front
     assert "2 notebooks failed" in front
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import subprocess
 import threading
 import time
 
 import pytest
 
-from xitt import store
+from xitt import integrity, store
 from xitt.errors import DataError
-from xitt.store import RunFolder, Spec, checksum, fresh_folder, read_json, write_json, write_text
+from xitt.store import Damaged, RunFolder, Spec, checksum, fresh_folder, read_json, write_json, write_text
 
 SPEC = Spec("target", "02.mnli.xnli.s0", {"lr": 1e-5, "seed": 0})
 
@@ -155,8 +157,9 @@ def test_a_run_from_begin_to_finish(tmp_path):
     assert names(run.path) == {"log.jsonl", "spec.json", "record.json"}
     assert not work.exists()
     assert run.record == returned
+    files = {f: checksum(run.path / f) for f in ("log.jsonl", "spec.json")}
     assert returned == {
-        "fingerprint": SPEC.fingerprint, "phase": "target", "label": "02.mnli.xnli.s0", "score": 71.5,
+        "fingerprint": SPEC.fingerprint, "phase": "target", "label": "02.mnli.xnli.s0", "score": 71.5, "files": files,
     }  # fmt: skip
     assert RunFolder(tmp_path / "runs", SPEC).record == returned
 
@@ -166,7 +169,7 @@ def test_the_record_is_written_last(tmp_path, monkeypatch):
     run = RunFolder(tmp_path, SPEC)
     (run.begin() / "log.jsonl").write_text("{}")
 
-    def die(path, content):
+    def die(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
@@ -206,24 +209,199 @@ def test_finished_once_more_with_new_predictions(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ['{"fingerprint": "', "", "[]", '"text"'])
-def test_a_damaged_record_names_its_file(tmp_path, damage):
+def test_a_damaged_record_is_set_aside(tmp_path, capsys, damage):
     run = RunFolder(tmp_path, SPEC)
     run.begin()
     run.finish({})
     (run.path / "record.json").write_text(damage)
     with pytest.raises(DataError) as caught:
-        _ = run.record
+        store.read_record(run.path)
     assert str(run.path) in str(caught.value)
+    assert run.record is None
+    assert not run.path.exists()
+    kept = tmp_path / ".damaged" / f"{SPEC.folder_name}.1"
+    assert (kept / "record.json").read_text() == damage
+    assert f"{SPEC.folder_name} is damaged and was set aside" in capsys.readouterr().err
+    assert list(integrity.notes(tmp_path)) == [kept.name]
+    run.begin()
+    run.finish({"again": True})
+    assert run.record["again"] is True
+    (run.path / "record.json").write_text(damage)
+    assert run.record is None
+    assert len(integrity.notes(tmp_path)) == 2
 
 
 def test_the_record_of_another_run_is_not_taken(tmp_path):
     run = RunFolder(tmp_path, SPEC)
     run.begin()
     run.finish({})
-    record = json.loads((run.path / "record.json").read_text())
-    write_json(run.path / "record.json", {**record, "fingerprint": "0" * 64})
-    with pytest.raises(DataError, match="another run"):
-        _ = run.record
+    record = read_json(run.path / "record.json")
+    write_json(run.path / "record.json", {**record, "fingerprint": "0" * 64}, sealed=True)
+    assert run.record is None
+    assert "another run" in next(iter(integrity.notes(tmp_path).values()))
+
+
+# --- integrity -----------------------------------------------------------------------------------------------------
+def test_every_flipped_bit_of_a_record_is_noticed(tmp_path):
+    """Or changes nothing of its content (a blank for another)."""
+    file, content = (
+        tmp_path / "record.json",
+        {"score": 71.5, "n": {"en": 300, "zh": 7}, "name": "ü", "on": True, "none": None},
+    )
+    write_json(file, content, sealed=True)
+    whole, unnoticed = file.read_bytes(), 0
+    assert read_json(file) == content
+    for place in range(len(whole)):
+        for bit in range(8):
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << bit
+            file.write_bytes(flipped)
+            try:
+                found = read_json(file)
+            except Damaged:
+                continue
+            assert found == content
+            unnoticed += 1
+    assert unnoticed < 0.05 * 8 * len(whole)
+
+
+def test_a_record_without_a_seal_is_read_as_it_is(tmp_path):
+    write_json(tmp_path / "old.json", {"score": 1.5})
+    assert read_json(tmp_path / "old.json") == {"score": 1.5}
+    write_json(tmp_path / "keys.json", {"10": 1, "9": {2: "a", 10: "b"}}, sealed=True)
+    assert read_json(tmp_path / "keys.json") == {"10": 1, "9": {"2": "a", "10": "b"}}
+
+
+def finished(tmp_path) -> RunFolder:
+    run = RunFolder(tmp_path, SPEC)
+    work = run.begin()
+    for name in ("log.jsonl", "model/model.safetensors", "heads/mnli/head.safetensors"):
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_text(name)
+    run.finish({"weights": checksum(work / "model" / "model.safetensors")})
+    place = run.path / "predictions" / "xnli"
+    with fresh_folder(place) as aside:
+        (aside / "de.parquet").write_text("predicted")
+        write_json(aside / "record.json", {"fingerprint": "f", "files": integrity.manifest(aside)}, sealed=True)
+    return run
+
+
+@pytest.mark.parametrize(("file", "lost"), [
+    ("log.jsonl", "run"), ("spec.json", "run"), ("record.json", "run"), ("model/model.safetensors", "weights"),
+    ("heads/mnli/head.safetensors", "weights"), ("predictions/xnli/de.parquet", "predictions"),
+    ("predictions/xnli/record.json", "predictions"),
+])  # fmt: skip
+def test_only_what_is_damaged_is_set_aside(tmp_path, file, lost):
+    """A run without its predictions, weights without the rest, predictions without the rest; nothing is deleted."""
+    run = finished(tmp_path)
+    assert run.has_weights(run.record)
+    assert run.scored("xnli")["fingerprint"] == "f"
+    content = bytearray((run.path / file).read_bytes())
+    content[len(content) // 2] ^= 4
+    (run.path / file).write_bytes(content)
+    assert (
+        not store.is_whole(run.path, SPEC.fingerprint) if lost == "run" else store.is_whole(run.path, SPEC.fingerprint)
+    )
+    record = run.record
+    assert (record is None) == (lost == "run")
+    if record:
+        assert run.has_weights(record) == (lost != "weights")
+    assert (run.path / "model").is_dir() == (lost == "predictions")
+    assert (run.scored("xnli") is None) == (lost == "predictions")
+    kept = [p for p in (tmp_path / ".damaged").rglob(file.rsplit("/", 1)[-1]) if p.read_bytes() == bytes(content)]
+    assert len(kept) == 1
+
+
+def test_weights_of_an_older_record_are_compared_with_it(tmp_path):
+    run = finished(tmp_path)
+    record = read_json(run.path / "record.json")
+    del record["files"]
+    write_json(run.path / "record.json", record)
+    assert run.has_weights(run.record)
+    (run.path / "model" / "model.safetensors").write_text("other")
+    assert not run.has_weights(run.record)
+    assert not (run.path / "model").exists()
+
+
+def test_files_of_another_time_are_not_damaged(tmp_path):
+    """A clock that jumped makes no file another."""
+    run = finished(tmp_path)
+    for then in (0, 4e9):
+        for path in tmp_path.rglob("*"):
+            os.utime(path, (then, then))
+        assert run.record is not None
+        assert run.scored("xnli") is not None
+        assert run.has_weights(run.record)
+
+
+def test_a_folder_that_was_taken_over_is_not_finished(tmp_path):
+    run, other = RunFolder(tmp_path, SPEC), RunFolder(tmp_path, SPEC)
+    run.begin()
+    other.begin()
+    with pytest.raises(Damaged, match="taken over"):
+        run.finish({"by": "first"})
+    other.finish({"by": "other"})
+    assert run.record["by"] == "other"
+
+
+# --- a full disk ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_leaves_the_work_and_says_what_to_do(tmp_path, monkeypatch, number):
+    run, real = RunFolder(tmp_path, SPEC), store.os.fsync
+
+    def full(*_):
+        raise OSError(number, os.strerror(number))
+
+    def work():
+        with run.lock():
+            (run.begin() / "log.jsonl").write_text("{}")
+            monkeypatch.setattr(store.os, "fsync", full)
+            run.finish({})
+
+    with pytest.raises(integrity.DiskFull, match=r"the disk is full.*xitt clean") as caught:
+        work()
+    assert caught.value.exit_code == 3
+    assert run.record is None
+    monkeypatch.setattr(store.os, "fsync", real)
+    with run.lock():
+        run.begin()
+        run.finish({"again": True})
+    assert run.record["again"] is True
+    assert (run.path / "log.jsonl").is_file()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 128 kB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_what_libraries_say_of_a_full_disk_is_understood(small_disk):
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from safetensors.numpy import save_file
+
+    numbers = np.random.default_rng(0).random(100_000)
+    for write in (
+        lambda: (small_disk / "a").write_bytes(numbers.tobytes()),
+        lambda: save_file({"a": numbers}, small_disk / "b"),
+        lambda: pq.write_table(pa.table({"a": numbers}), small_disk / "c"),
+        lambda: write_text(small_disk / "d", "x" * 300_000),
+    ):
+        with pytest.raises(integrity.DiskFull), integrity.room(small_disk):
+            write()
+    assert not integrity.is_full(ValueError("No space left on device"))
+    with pytest.raises(KeyError), integrity.room(small_disk):
+        raise KeyError("another error stays what it is")
 
 
 def test_a_second_process_waits_and_finds_the_work_done(tmp_path):

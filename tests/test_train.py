@@ -15,7 +15,7 @@ import torch
 
 from tests import tiny
 from tests.tiny import variant
-from xitt import backbone, batching, data, phases, pretrained, scoring, train
+from xitt import backbone, batching, checkpoints, data, phases, pretrained, scoring, train
 from xitt.batching import EpochOrder, Ragged, TokenOrder
 from xitt.build import train_tokenizer
 from xitt.errors import DataError
@@ -279,7 +279,8 @@ class Interrupted(BaseException):
 
 def interrupt(monkeypatch, function: str, call: int):
     """Raise in place of the n-th call of one of the loop's functions."""
-    real, calls = getattr(train, function), []
+    module = train if hasattr(train, function) else checkpoints
+    real, calls = getattr(module, function), []
 
     def stop(*arguments):
         calls.append(0)
@@ -287,13 +288,13 @@ def interrupt(monkeypatch, function: str, call: int):
             raise Interrupted
         return real(*arguments)
 
-    monkeypatch.setattr(train, function, stop)
+    monkeypatch.setattr(module, function, stop)
 
 
 def checkpoints_at(monkeypatch, steps: set[int]):
     """Write checkpoints after these steps only."""
-    real = train._checkpoint
-    monkeypatch.setattr(train, "_checkpoint", lambda f, m, o, s: real(f, m, o, s) if s["step"] in steps else None)
+    real = checkpoints.write
+    monkeypatch.setattr(checkpoints, "write", lambda f, m, o, s: real(f, m, o, s) if s["step"] in steps else None)
 
 
 @pytest.fixture(scope="module")
@@ -325,10 +326,10 @@ def assert_same(undisturbed: tuple, model, summary: dict, folder: Path):
         ("classify", "_step", 23),
         ("classify", "_look", 1),  # weights are updated, the checkpoint is a step older
         ("classify", "_look", 5),  # at the very end
-        ("classify", "_save", 7),  # while a best model or a checkpoint is written
-        ("classify", "_checkpoint", 8),
+        ("classify", "save_weights", 7),  # while a best model or a checkpoint is written
+        ("classify", "write", 8),
         ("classify", "write_json", 4),  # a checkpoint has its tensors and no state
-        ("classify", "_load", 1),  # trained to the end, the best weights not yet back
+        ("classify", "load_weights", 1),  # trained to the end, the best weights not yet back
         ("mlm", "_step", 14),  # what is masked comes back too
     ],
 )
@@ -389,7 +390,7 @@ def test_one_checkpoint_is_kept_and_holds_no_pickle(features, tmp_path, monkeypa
         run(features, tmp_path, "classify", ALWAYS)
     files = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
     inside = [f"checkpoint/00000011/{f}" for f in ("model.safetensors", "optimizer.safetensors", "state.json")]
-    assert files == ["best.safetensors", *inside, "log.jsonl"]
+    assert files == ["best.safetensors", "best.sha256", *inside, "log.jsonl"]
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "optimizer.safetensors", "state.json"])
@@ -399,7 +400,7 @@ def test_one_checkpoint_is_kept_and_holds_no_pickle(features, tmp_path, monkeypa
 def test_a_damaged_checkpoint_is_passed_over(features, undisturbed, tmp_path, monkeypatch, capsys, file, damage, older):
     with monkeypatch.context() as patch:
         if older:
-            patch.setattr(train.shutil, "rmtree", lambda *a, **k: None)
+            patch.setattr(checkpoints.shutil, "rmtree", lambda *a, **k: None)
         checkpoints_at(patch, {6, 11})
         interrupt(patch, "_step", 14)
         with pytest.raises(Interrupted):
@@ -677,7 +678,7 @@ def test_an_interrupted_run_goes_on(project, outputs, monkeypatch):
         with pytest.raises(Interrupted):
             study.train("mnli")
     assert not expected.path.exists()
-    partial = outputs / "tiny" / "runs" / ".partial" / expected.path.name
+    (partial,) = (outputs / "tiny" / "runs" / ".partial" / expected.path.name).iterdir()
     assert [p.name for p in (partial / "checkpoint").iterdir()] == ["00000004"]
     run = study.train("mnli")
     assert run.record["weights"] == expected.record["weights"]

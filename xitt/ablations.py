@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from . import recipes, stats
+from . import chance, recipes, stats
 from .differences import compare, counts, mean_difference, resampled
+from .show import score
 from .store import read_json
 from .study import Study
 
@@ -21,7 +22,21 @@ ASPECTS = {
 }  # fmt: skip
 RETRIEVAL = "retrieval layer and pooling"
 MEAN = "mean"
-COLUMNS = ("variant", "against", "target", "value", "base", "change", "low", "high", "p", "q", "how")
+COLUMNS = (
+    "variant",
+    "against",
+    "target",
+    "value",
+    "base",
+    "change",
+    "low",
+    "high",
+    "p",
+    "q",
+    "how",
+    "value_at_chance",
+    "base_at_chance",
+)
 
 
 # --- what is compared ----------------------------------------------------------------------------------------------
@@ -99,7 +114,8 @@ def table(study: Study, option: str) -> pd.DataFrame:
             found = resampled(study, target)
             if found and (d := compare([(found, variant, base)])):
                 there.append(target)
-                rows.append(_row(variant, base, target, found.mean(variant), found.mean(base), d))
+                rings = [chance.reaches(study, target, r) for r in (variant, base)]
+                rows.append(_row(variant, base, target, found.mean(variant), found.mean(base), d, rings))
         if len(there) > 1 and (d := mean_difference(study, variant, there, base)):
             rows.append(_row(variant, base, MEAN, np.nan, np.nan, d))
     return _corrected(rows)
@@ -116,9 +132,10 @@ def retrieval(study: Study) -> pd.DataFrame:
         for recipe in plain:
             if d := _between(study, recipe, variant, base):
                 first, second, difference = d
+                rings = [chance.reaches(study, t, recipe) for t in (variant, base)]
                 rows.append(
                     {
-                        **_row(variant, base, variant, first, second, difference),
+                        **_row(variant, base, variant, first, second, difference, rings),
                         "encoder": recipe,
                         "layer": _layer(study, recipe, variant),
                     }
@@ -144,9 +161,11 @@ def _layer(study: Study, recipe: str, target: str) -> int | None:
     return place and read_json(place.parent.parent / "record.json")["layer"]
 
 
-def _row(variant: str, base: str, target: str, value: float, other: float, d: stats.Difference) -> dict:
+def _row(
+    variant: str, base: str, target: str, value: float, other: float, d: stats.Difference, rings=(False, False)
+) -> dict:
     return {"variant": variant, "against": base, "target": target, "value": value, "base": other, "change": d.value,
-            "low": d.low, "high": d.high, "p": d.p, "how": d.how}  # fmt: skip
+            "low": d.low, "high": d.high, "p": d.p, "how": d.how, "value_at_chance": rings[0], "base_at_chance": rings[1]}  # fmt: skip
 
 
 def _corrected(rows: list[dict], more: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -217,7 +236,7 @@ def shown(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
         "variant": frame["variant"],
         **({"encoder": frame["encoder"], "layer": frame["layer"]} if "encoder" in frame else {"against": frame["against"]}),
         "target": [MEAN if t == MEAN else study.tasks[t].title for t in frame["target"]],
-        "with it (%)": frame["value"], "without (%)": frame["base"],
+        "with it (%)": _ringed(frame, "value"), "without (%)": _ringed(frame, "base"),
         "change (points)": [f"{c:+.1f}{'*' if q < 0.05 else ''}" for c, q in zip(frame["change"], frame["q"], strict=True)],
         "95 % interval": [f"{a:+.1f} to {b:+.1f}" for a, b in zip(frame["low"], frame["high"], strict=True)],
     }  # fmt: skip
@@ -225,13 +244,20 @@ def shown(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
     return made.drop(columns="target") if "encoder" in frame else made
 
 
+def _ringed(frame: pd.DataFrame, name: str) -> pd.Series:
+    """Scores as cells, with a ring where they are at chance."""
+    cells = [score(v, ring) for v, ring in zip(frame[name], frame[f"{name}_at_chance"], strict=True)]
+    return pd.Series(cells, frame.index, dtype=object)
+
+
 def caption(frame: pd.DataFrame) -> str:
-    """Units, kind of interval and correction."""
+    """Units, kind of interval and correction, and what a ring means where there is one."""
     how = next(iter(frame["how"]), "")
+    if not how:
+        return ""
+    rings = f"; {chance.RING}" if frame[["value_at_chance", "base_at_chance"]].to_numpy(bool).any() else ""
     return (
-        f"Mean over languages; change in points with 95 % interval ({how}); * corrected p < 0.05 over the table."
-        if how
-        else ""
+        f"Mean over languages; change in points with 95 % interval ({how}); * corrected p < 0.05 over the table{rings}."
     )
 
 

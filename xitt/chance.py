@@ -43,6 +43,12 @@ def flags(study: Study, recipe: str, target: str, seed: int | None = None, level
     return {x: bool(v <= levels.get((target, x), -np.inf)) for x, v in low.items()}
 
 
+def reaches(study: Study, target: str, recipe: str) -> bool:
+    """Whether a mean over languages, as differences are made of, is at chance: its bound is the one that the matrix flags by."""
+    level = chance_levels(results.chance(study, target), study.tasks).get((target, "avg"), -np.inf)
+    return bool(_low_of_mean(study, recipe, target) <= level)
+
+
 def _low_of_mean(study: Study, recipe: str, target: str) -> float:
     """The bound that the matrix flags by, so that both say the same of a run."""
     known = recipe in study.intermediates

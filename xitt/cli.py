@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .errors import ParameterError, XittError
+from .errors import DataError, ParameterError, XittError
 
 app = typer.Typer(
     add_completion=False,
@@ -28,33 +28,35 @@ def run(
     only: Annotated[str | None, typer.Option(metavar="GLOB", help="Only jobs that match, and what they need.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the jobs and run nothing.")] = False,
     force: Annotated[str | None, typer.Option(metavar="GLOB", help="Compute matching jobs again.")] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Run on the workers of this Dask scheduler (tcp://host:8786, or its file)."
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Run the I-th of N parts, as one task of a job array.")
+    ] = None,
 ) -> None:
     """Run a study: every notebook whose results are not there yet, then the report. Stop and start at will."""
-    from . import batch, graph, results
+    from . import batch, results, shards
     from . import report as site
     from .study import load_study
 
     study = load_study(params)
     batch.check_notebooks(study)
+    part = shards.parse(shard) if shard else None
+    if dask and (jobs or part):
+        raise ParameterError("--dask goes without --jobs and --shard: the cluster says how many jobs run at a time")
     if dry_run:
-        wanted = graph.with_needs(graph.jobs(study), graph.matching(graph.jobs(study), only))
-        for job in graph.jobs(study):
-            if job.name in wanted:
-                state = "done" if batch.is_done(study, job) else "to run"
-                needs = (
-                    f"  <- {', '.join(job.needs)}"
-                    if job.needs and len(job.needs) < 4
-                    else f"  <- {len(job.needs)} jobs"
-                    if job.needs
-                    else ""
-                )
-                typer.echo(f"{state:7} {job.name:28} {job.notebook}{needs}")
+        for line in batch.dry_run(study, only, part):
+            typer.echo(line)
         return
     _quick_checks(study)
-    batch.run(study, jobs, only, force, say=_say)
+    batch.run(study, jobs, only, force, say=_say, dask=dask, shard=part)
     tidy = results.collect(study)
     _say(f"results: {results.write(study, tidy)}")
-    if only is None:
+    if only is None and (part is None or batch.all_done(study)):
         _say(f"report: {site.write(study, tidy)}")
 
 
@@ -82,12 +84,12 @@ def _quick_checks(study) -> None:
 
 @app.command()
 def status(params: StudyFile) -> None:
-    """What is done, running, failed and waiting."""
-    from . import batch
+    """What is done, running, failed and waiting, and how long still."""
+    from . import status as standing
     from .study import load_study
 
-    for job, state in batch.status(load_study(params)):
-        typer.echo(f"{job.name:28} {state}")
+    for line in standing.lines(load_study(params)):
+        typer.echo(line)
 
 
 @app.command()
@@ -204,6 +206,35 @@ def plan(
 
 
 @app.command()
+def doctor(params: Annotated[str | None, typer.Argument(metavar="[PARAMS]")] = None) -> None:
+    """Whether all is here that xitt, or a study, needs; each problem with its remedy, and exit code 3."""
+    from . import doctor as examination
+    from .study import load_study
+
+    found = examination.examine(load_study(params) if params else None)
+    for line in examination.lines(found):
+        _say(line)
+    if any(f.state == examination.MISSING for f in found):
+        raise typer.Exit(DataError.exit_code)
+
+
+@app.command()
+def clean(
+    params: StudyFile,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what would go, with sizes, and delete nothing.")
+    ] = False,
+) -> None:
+    """Delete what no result hangs on: checkpoints of finished runs, runs of older specifications, what was set aside."""
+    from . import clean as leftovers
+    from .study import load_study
+
+    study = load_study(params)
+    for line in leftovers.lines(study, leftovers.clean(study, dry_run), dry_run):
+        _say(line)
+
+
+@app.command()
 def bench(
     parts: Annotated[
         list[str] | None, typer.Argument(metavar="[training|inference|retrieval|linearity]...", help="Default: all.")
@@ -264,14 +295,23 @@ def main() -> None:
     except XittError as error:
         print(f"xitt: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        from .integrity import is_full
+
+        if isinstance(error, BrokenPipeError):
+            sys.exit(0)
+        if not is_full(error):
+            raise
+        place = f" ({error.filename})" if error.filename else ""
+        print(f"xitt: the disk is full{place}; make room (`xitt clean PARAMS` lists what is not needed), then give the same command again",
+              file=sys.stderr)  # fmt: skip
+        sys.exit(DataError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         from . import batch
 
         batch.stop()
         print("\nxitt: stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)
     except Exception as error:
         if hasattr(error, "format_message"):  # a usage error of the command line
             print(f"xitt: {error.format_message()}", file=sys.stderr)

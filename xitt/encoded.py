@@ -59,7 +59,7 @@ def of(
     """Examples that are no split, as the kind encodes them; ``inputs`` (JSON) names their content."""
     from importlib.metadata import version
 
-    from filelock import FileLock
+    from .lease import held
 
     key = {
         **inputs, "kind": kind.name, "version": kind.version, "tokenizer": identity(tokenizer), "length": length,
@@ -68,9 +68,7 @@ def of(
     path = folder(study) / f"{kind.name}-{length}-{fingerprint(key)[:16]}.arrow"
     with contextlib.suppress(FileNotFoundError, Damaged):
         return read(path, key)
-    lock = path.parent / ".locks" / f"{path.name}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock):  # a second process waits, then finds the work done
+    with held(path.parent / ".locks" / f"{path.name}.lease"):  # a second process waits, then finds the work done
         if not _is_whole(path, key):
             write(path, kind.encode(examples, tokenizer, length, labels), key)
             _reset(tokenizer)

@@ -48,15 +48,17 @@ def main_table(study: Study, form: str, tidy: pd.DataFrame | None = None) -> str
 
 # --- Markdown ------------------------------------------------------------------------------------------------------
 def _markdown(head: list[str], lines: Iterable[tuple[str, list[tuple[str, str]]]], caption: str) -> str:
-    rows = [head, ["---", *("---:" for _ in head[1:])]]
+    rows = [[*map(_plain, head)], ["---", *("---:" for _ in head[1:])]]
     rows += [[" ".join(filter(None, map(_plain, cell))) for cell in cells] for _, cells in lines]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows) + f"\n{_plain(caption)}\n"
 
 
 def _plain(text: str) -> str:
-    for mark in "\\|*`":  # an underscore within a word marks nothing
+    """Text as Markdown prints it: no element, no link, no end of a cell; control characters become spaces."""
+    text = "".join(c if c.isprintable() else " " for c in text)
+    for mark in "\\|*`<":  # an underscore within a word marks nothing
         text = text.replace(mark, f"\\{mark}")
-    return text
+    return text.replace("](", "]\\(")
 
 
 # --- LaTeX ---------------------------------------------------------------------------------------------------------

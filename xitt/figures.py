@@ -82,7 +82,7 @@ def _axes(width: float, height: float, **options):
     sns.set_theme(style="ticks", rc={
         "svg.fonttype": "none", "svg.hashsalt": "xitt", "font.family": "sans-serif", "text.color": INK, "axes.labelcolor": INK,
         "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.facecolor": "none", "figure.facecolor": "none",
-        "axes.spines.top": False, "axes.spines.right": False,
+        "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False,  # a title may hold a dollar sign
     })  # fmt: skip
     return plt.subplots(figsize=(width, height), **options)
 

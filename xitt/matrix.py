@@ -196,7 +196,7 @@ def beside(study: Study, table: pd.DataFrame, mean: pd.DataFrame) -> pd.DataFram
     -------
     DataFrame
         One row per target of the nine for ``none`` (score in percent), and one per intermediate recipe for the mean over the nine (change
-        in points): ``intermediate, target, ours`` with ``ours low, ours high``, ``published, certainty, source``. The paper's table is
+        in points): ``intermediate, target, ours`` with ``ours low, ours high``, ``published, certainty, source, at chance``. The paper's table is
         of dev sets in all languages, ours of test sets.
     """
     from . import published
@@ -208,17 +208,19 @@ def beside(study: Study, table: pd.DataFrame, mean: pd.DataFrame) -> pd.DataFram
     changes = {r["intermediate"]: r for r in mean[mean["scope"] == scope].to_dict("records")}
     lines = []
     for target in NINE:
-        ours = cells.get(("none", target), {}).get("value", np.nan)
+        cell = cells.get(("none", target), {})
+        ring = "yes" if cell.get("at_chance") else ""
         found = figures[(figures["intermediate"] == "none") & (figures["target"] == target)]
-        lines.append(("none", study.tasks[target].title, ours, np.nan, np.nan, *_cited(found)))
+        ours = (cell.get("value", np.nan), np.nan, np.nan)
+        lines.append(("none", study.tasks[target].title, *ours, *_cited(found), ring))
     quoted = {"squad_v1": "squad", "squad_v2": "squad"}  # as one row
     figures = figures[figures["target"] == "mean"]
     for recipe in dict.fromkeys((*(r for r in rows(study) if r != "none"), *recipes.NINE, recipes.MULTITASK)):
         ours = changes.get(recipe, {})
         found = figures[figures["intermediate"].isin([recipe, quoted.get(recipe)])]
         values = [ours.get(x, np.nan) for x in ("change", "low", "high")]
-        lines.append((recipe, f"mean of {len(targets)} of the nine, change", *values, *_cited(found)))
-    return pd.DataFrame(lines, columns=["intermediate", "target", "ours", "ours low", "ours high", "published", "certainty", "source"])  # fmt: skip
+        lines.append((recipe, f"mean of {len(targets)} of the nine, change", *values, *_cited(found), ""))
+    return pd.DataFrame(lines, columns=["intermediate", "target", "ours", "ours low", "ours high", "published", "certainty", "source", "at chance"])  # fmt: skip
 
 
 def _cited(found: pd.DataFrame) -> tuple[float, str, str]:
@@ -238,12 +240,13 @@ def protocols(study: Study) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``intermediate, target, paper, paper layer, strict, strict layer`` in percent, and ``change (paper)``, ``change (strict)`` against
+        ``intermediate, target, paper, paper layer, strict, strict layer, at chance`` in percent, and ``change (paper)``, ``change (strict)`` against
         ``none`` with ``... low``, ``... high``; no change where the layers differ, since the predictions of one layer are kept.
     """
     lines = []
     for target in [t for t in study.main[1] if t in study.retrieval_targets]:
         chosen = {p: resampled(study, target, task_metrics(study.tasks[target], p)) for p in ("paper", "strict")}
+        floor = results.chance_levels(results.chance(study, target), study.tasks).get((target, "avg"), -np.inf)
         for recipe in rows(study) if chosen["paper"] else ():
             if not chosen["paper"].seeds(recipe):
                 continue
@@ -252,10 +255,12 @@ def protocols(study: Study) -> pd.DataFrame:
             if same and chosen["paper"].value == chosen["strict"].value and len(study.tasks[target].metrics) == 1:
                 continue
             changes = {p: compare([(f, recipe, "none")]) if recipe != "none" else None for p, f in chosen.items()}
+            low = ", ".join(p for p, f in chosen.items() if f.interval(recipe)[0] <= floor and (same or p == "strict"))
             lines.append({
                 "intermediate": recipe, "target": study.tasks[target].title,
-                "paper": chosen["paper"].mean(recipe) if same else sweep[PAPER_LAYER], "paper layer": layer if same else PAPER_LAYER,
-                "strict": chosen["strict"].mean(recipe), "strict layer": layer,
+                "paper": chosen["paper"].mean(recipe) if same else sweep[PAPER_LAYER],
+                "paper layer": layer if same else PAPER_LAYER,
+                "strict": chosen["strict"].mean(recipe), "strict layer": layer, "at chance": low,
                 **_wide("change (paper)", changes["paper"] if same else None), **_wide("change (strict)", changes["strict"]),
             })  # fmt: skip
     return pd.DataFrame(lines)

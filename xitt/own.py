@@ -28,8 +28,8 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "bitext": (("first", "second"), (), ("accuracy",)),
 }
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
-_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
-_LANGUAGE = re.compile(r"^[a-z]{2,3}(?:-[A-Za-z0-9]+)*(?:\+[a-z]{2,3})?$")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")  # a part of file names
+_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,4}(?:\+[a-z]{2,3})?")
 #: names that mean something else where a task's or a recipe's stands
 _TAKEN = ("none", recipes.MULTITASK, "mlm", "all", "avg", "best")
 Part = Literal["train", "dev", "test"]
@@ -143,7 +143,7 @@ class Checkpoint(Model):
 
 
 def _check_language(code: str) -> None:
-    if not _LANGUAGE.match(code) or code in ("all", "avg"):
+    if not _LANGUAGE.fullmatch(code) or code in ("all", "avg"):
         raise ValueError(f"{code!r} is no language code (BCP 47, e.g. de, hi-Latn)")
 
 
@@ -179,9 +179,9 @@ def _entries(content: dict[str, Any]) -> list:
 
 
 def _check_name(file: Path, key: str, name: str, known: Rows) -> None:
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise ParameterError(
-            f"{file}: {key}: a name has small letters, digits and _ and begins with a letter, not {name!r}"
+            f"{file}: {key}: a name has small letters, digits and _, 64 at most, and begins with a letter, not {name[:80]!r}"
         )
     if name in _TAKEN:
         raise ParameterError(f"{file}: {key}: {name!r} has a meaning of its own; choose another name")

@@ -138,6 +138,7 @@ def _table(path: Path, changed: int, size: int) -> tuple[list[Placed], list[str]
 
 
 def _csv(path: Path, delimiter: str = ",") -> list[Placed]:
+    csv.field_size_limit(2**31 - 1)  # a text may be long
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file, delimiter=delimiter, strict=True)
         placed, head, begin = [], None, 1
@@ -181,14 +182,25 @@ def _object(text: str, place: str) -> Example:
         raise DataError(f"{place}: not JSON ({error})") from None
     if not isinstance(content, dict):
         raise DataError(f"{place}: an object is expected, not {type(content).__name__}")
+    _check_pairs(text, content, place)
     return content
 
 
-def _json(path: Path) -> list[Placed]:
+def _check_pairs(text: str, content: Any, place: str) -> None:
+    """JSON can spell half of a surrogate pair, which no text holds and no file can store."""
+    if "\\ud" not in text.lower():
+        return
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError:
-        raise
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise DataError(f"{place}: not text: half of a surrogate pair (\\u{ord(half):04x}) stands by itself") from None
+
+
+def _json(path: Path) -> list[Placed]:
+    text = path.read_text(encoding="utf-8-sig")
+    try:
+        content = json.loads(text)
     except ValueError as error:
         raise DataError(f"{path}: not JSON ({error})") from None
     if not isinstance(content, list):
@@ -198,6 +210,7 @@ def _json(path: Path) -> list[Placed]:
     bad = next((n for n, e in enumerate(content, 1) if not isinstance(e, dict)), None)
     if bad:
         raise DataError(f"{path} row {bad}: an object is expected, not {type(content[bad - 1]).__name__}")
+    _check_pairs(text, content, str(path))
     return [(e, f"{path} row {n}") for n, e in enumerate(content, 1)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -33,7 +34,9 @@ class Model(BaseModel):
         """YAML reads `yes` as true, and true would pass for 1."""
         plain = value if isinstance(value, list | tuple) else [value]
         if any(isinstance(v, bool) for v in plain) and "bool" not in str(cls.model_fields[info.field_name].annotation):
-            raise ValueError(f"true or false makes no sense here (YAML reads yes, no, on and off so; given: {value!r})")
+            raise ValueError(
+                f"true or false makes no sense here (YAML reads yes, no, on and off so; given: {_SHORT.repr(value)})"
+            )
         return value
 
 
@@ -131,7 +134,9 @@ def read_extended(path: Path, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
     parent = path.parent / f"{base}.yaml" if isinstance(base, str) else None
     if parent is None or not parent.is_file():
         there = sorted(p.stem for p in path.parent.glob("*.yaml"))
-        raise ParameterError(f"{path}: extends: {unknown('study', str(base), there)}")
+        raise ParameterError(
+            f"{path}: extends: {unknown('study', base if isinstance(base, str) else _SHORT.repr(base), there)}"
+        )
     # a study that gives no name of its own must not share its parent's results
     return merge({**read_extended(parent, (*chain, path)), "name": path.stem}, content)
 
@@ -159,8 +164,14 @@ def _explain(path: Path, model: type[BaseModel], error: dict, key: str) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "literal_error":
         message += nearest(error["input"], re.findall(r"'([^']*)'", error["ctx"]["expected"]))
-    given = "" if error["type"] in ("missing", "value_error") else f" (given: {error['input']!r})"
+    given = "" if error["type"] in ("missing", "value_error") else f" (given: {_SHORT.repr(error['input'])})"
     return f"{path}: {where}: {message}{given}"
+
+
+#: a value in a message: a few lines at most, however large it is
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
+_SHORT.maxlevel = 3
 
 
 def _fields_at(model: type[BaseModel], location: tuple) -> list[str]:

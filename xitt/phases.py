@@ -58,7 +58,7 @@ def train_intermediate(study: Study, recipe: str, seed: int, weights: bool = Fal
     return _once(study, spec, lambda folder: multitask.fit(study, recipe, folder, encoder, seed), weights)
 
 
-def _intermediate_spec(study: Study, recipe: str, seed: int) -> Spec:
+def intermediate_spec(study: Study, recipe: str, seed: int) -> Spec:
     parsed = recipes.parse(recipe, study.tasks)
     if not parsed.mixed:
         return train_spec(study, parsed.name, "intermediate", recipe, seed, backbone(study))
@@ -107,7 +107,7 @@ def trained(study: Study, recipe: str, seed: int):
         return None
     if recipe == "none":
         return backbone(study)
-    folder = RunFolder(runs_folder(study), _intermediate_spec(study, recipe, seed))
+    folder = RunFolder(runs_folder(study), intermediate_spec(study, recipe, seed))
     record = folder.record
     return record and encoders.from_record(folder.path / "model", record, f"{recipe}, seed {seed}")
 
@@ -115,7 +115,7 @@ def trained(study: Study, recipe: str, seed: int):
 def record_of(study: Study, recipe: str, seed: int) -> dict | None:
     """The record of an intermediate training that is done, else ``None``; nothing is computed."""
     return (
-        RunFolder(runs_folder(study), _intermediate_spec(study, recipe, seed)).record if backbone_ready(study) else None
+        RunFolder(runs_folder(study), intermediate_spec(study, recipe, seed)).record if backbone_ready(study) else None
     )
 
 
@@ -141,7 +141,7 @@ def _once(study: Study, spec: Spec, make: Callable[[Path], dict], weights: bool)
     """
     folder = RunFolder(runs_folder(study), spec)
     with folder.lock():
-        if (record := folder.record) and (not weights or (folder.path / "model").is_dir()):
+        if (record := folder.record) and (not weights or folder.has_weights(record)):
             return Run(study, folder.path, record)
         record = folder.finish(make(folder.begin()))
     return Run(study, folder.path, record)

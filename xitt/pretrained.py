@@ -36,7 +36,12 @@ def _backbone(study: Study):
     if wanted.build is None:
         return encoders.fetch(wanted, study.root, study.params.data.offline)
     if shipped := _shipped(study):
-        return encoders.open_folder(shipped, f"shipped with xitt ({wanted.shipped}), built by its recipe")
+        encoder = encoders.open_folder(shipped, f"shipped with xitt ({wanted.shipped}), built by its recipe")
+        if encoder.weights != read_json(shipped / "recipe.json")["weights"]:
+            raise DataError(
+                f"backbone: {shipped} is damaged (the checksum of its weights is wrong); install xitt again"
+            )
+        return encoder
     if wanted.shipped:
         tell(f"backbone: the recipe differs from the shipped one of {wanted.shipped}; it is built here")
     return encoders.open_folder(build_backbone(study).model, "built by this study's recipe")
@@ -81,7 +86,7 @@ def build_backbone(study: Study) -> Run:
     spec = backbone_spec(study)
     folder = RunFolder(runs_folder(study), spec)
     with folder.lock():
-        if record := folder.record:
+        if (record := folder.record) and folder.has_weights(record):
             return Run(study, folder.path, record)
         where = device(study, alone=True)
         begin = time.monotonic()
@@ -130,4 +135,5 @@ def backbone_ready(study: Study) -> bool:
     wanted = study.params.backbone
     if wanted.build is None or _shipped(study):
         return True
-    return RunFolder(runs_folder(study), backbone_spec(study)).record is not None
+    folder = RunFolder(runs_folder(study), backbone_spec(study))
+    return (record := folder.record) is not None and folder.has_weights(record)

@@ -177,7 +177,7 @@ def _train_option(value: str, recipe: ParsedRecipe) -> str:
     if recipe.name == "none":
         raise ValueError("train gives the language of a training set; none trains nothing")
     languages = value.split(":")
-    bad = next((x for x in languages if not _LANGUAGE.match(x)), None)
+    bad = next((x for x in languages if not _LANGUAGE.fullmatch(x)), None)
     if bad is not None:
         raise ValueError(
             f"train: languages are given as codes with colons between, e.g. train=de:es; {bad!r} is no code"
@@ -226,7 +226,7 @@ def parse(text: str, rows: Mapping[str, tasks.Task] = tasks.TASKS) -> ParsedReci
     ParameterError
         If the form is wrong, a name is unknown or a value makes no sense.
     """
-    match = _FORM.match(str(text).replace(" ", ""))
+    match = _FORM.fullmatch(str(text).replace(" ", ""))
     if not match:
         raise ParameterError(f"recipe {text!r} does not have the form name[{{parts}}][+key=value...], e.g. mnli")
     single = [t.name for t in rows.values() if "intermediate" in t.roles and t.kind != CHECKPOINT]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,7 @@ import pandas as pd
 from . import data, own
 from .kinds import kind
 from .metrics import METRICS
-from .store import RunFolder, Spec, read_json, write_text
+from .store import RunFolder, Spec, fresh_file, read_json, write_text
 from .study import Study
 from .tasks import TASKS, Rows
 
@@ -54,6 +55,23 @@ def of_target(study: Study, target: str, recipes, seeds) -> pd.DataFrame:
 
 def chance(study: Study, target: str) -> pd.DataFrame:
     """Scores of models that learn nothing, as rows ``baseline:<name>`` (DESIGN, section 5); computed once, kept as a run."""
+    folder = RunFolder(study.out / "runs", chance_spec(study, target))
+    with folder.lock():
+        record = folder.record
+        if record is None:
+            folder.begin()
+            languages = data.languages(study, target)
+            record = folder.finish({"task": target, "baselines": _baseline_scores(study, target, languages)})
+    return pd.concat(
+        [
+            tidy(scores, f"baseline:{name}", target, study.seeds[0], study.tasks)
+            for name, scores in record["baselines"].items()
+        ]
+    )
+
+
+def chance_spec(study: Study, target: str) -> Spec:
+    """Specification of a target's baselines."""
     row = study.tasks[target]
     languages = data.languages(study, target)
     inputs = {
@@ -64,18 +82,7 @@ def chance(study: Study, target: str) -> pd.DataFrame:
     }  # fmt: skip
     if kind(row.kind).pooled:
         inputs["pool"] = data.pool(study, target).fingerprint
-    folder = RunFolder(study.out / "runs", Spec("baseline", f"00.chance.{target}", inputs))
-    with folder.lock():
-        record = folder.record
-        if record is None:
-            folder.begin()
-            record = folder.finish({"task": target, "baselines": _baseline_scores(study, target, languages)})
-    return pd.concat(
-        [
-            tidy(scores, f"baseline:{name}", target, study.seeds[0], study.tasks)
-            for name, scores in record["baselines"].items()
-        ]
-    )
+    return Spec("baseline", f"00.chance.{target}", inputs)
 
 
 def _baseline_scores(study: Study, target: str, languages: tuple[str, ...]) -> dict:
@@ -115,6 +122,21 @@ def write(study: Study, frame: pd.DataFrame | None = None) -> Path:
     order = ["target", "intermediate", "seed", "metric", "language"]
     frame = frame.sort_values(order, kind="stable", ignore_index=True)[list(COLUMNS)]
     path = study.out / "results.csv"
-    write_text(path, frame.to_csv(index=False, float_format="%.6f"))
-    frame.to_parquet(study.out / "results.parquet", index=False)
+    write_text(path, as_csv(frame))
+    with fresh_file(study.out / "results.parquet") as file:
+        frame.to_parquet(file, index=False)
     return path
+
+
+def as_csv(frame: pd.DataFrame) -> str:
+    """A frame as CSV that a spreadsheet only shows: text that it would take for a formula begins with an apostrophe, numbers stay."""
+    safe = frame.copy()
+    for name in safe.columns[[not pd.api.types.is_numeric_dtype(t) for t in safe.dtypes]]:
+        safe[name] = [_no_formula(v) if isinstance(v, str) else v for v in safe[name]]
+    return safe.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+
+
+def _no_formula(text: str) -> str:
+    text = text.replace("\r", " ")  # which would end the row, unquoted
+    number = re.fullmatch(r"-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?%?", text, re.I)
+    return text if number or not re.match(r"\s*[=+\-@＝＋－＠]|[\t\r\n]", text) else f"'{text}"

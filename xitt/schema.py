@@ -151,6 +151,9 @@ class Engine(Model):
     micro_batch_tokens: PositiveInt = 8192
     eval_batch_tokens: PositiveInt = 16384
     checkpoint_seconds: PositiveFloat = 60.0
+    silent_seconds: PositiveFloat = 3600.0  # a notebook that gives no sign for so long is ended and tried again
+    retries: NonNegativeInt = 2  # of a job whose process or kernel died, did not start or fell silent; never of an error in a cell
+    worker_losses: NonNegativeInt = 10  # times that a job may lose its worker in a cluster before it is given up
 
     @property
     def identity(self) -> dict:
@@ -171,7 +174,7 @@ class Retrieval(Model):
 class Params(Model):
     """Contents of ``params/<study>.yaml``."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)
     title: str
     note: str = ""
     extends: str | None = None

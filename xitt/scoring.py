@@ -13,11 +13,12 @@ from pathlib import Path
 
 from . import data, encoded, own, packing, recipes, variants
 from .errors import DataError
+from .integrity import RECORD, manifest
 from .kinds import kind
 from .metrics import METRICS
 from .phases import about, encoder_of, hyper, train_spec, train_task, trained
 from .runs import Run, device, runs_folder
-from .store import RunFolder, Spec, fresh_folder, note_use, provenance, read_json, write_json
+from .store import RunFolder, Spec, fresh_folder, hold, note_use, provenance, read_json, write_json
 from .study import Study, fingerprint
 
 
@@ -35,7 +36,8 @@ def evaluate(study: Study, recipe: str, target: str, seed: int):
             _drop_weights(study, run, row.tuned)
     else:
         run = train_task(study, row.train, "target", recipe, seed, encoder, parent)
-        place = _score(study, run, target, encoder, parent)
+        with hold(runs_folder(study), run.path.name):  # another process that scores it is waited for
+            place = found(study, recipe, target, seed) or _score(study, run, target, encoder, parent)
     return _shown(study, place, recipe, target, seed)
 
 
@@ -53,20 +55,26 @@ def found(study: Study, recipe: str, target: str, seed: int) -> Path | None:
     if encoder is None:
         return None
     if row.train is None:
-        if row.tuned:
-            tuned = RunFolder(runs_folder(study), train_spec(study, row.tuned, "target", recipe, seed, encoder))
-            if (record := tuned.record) is None:
-                return None
-            encoder = _encoder(Run(study, tuned.path, record))
-        folder = RunFolder(runs_folder(study), _retrieval_spec(study, recipe, target, seed, encoder))
-        return folder.path / "predictions" / target if folder.record else None
+        spec = retrieval_spec(study, recipe, target, seed, encoder)
+        folder = spec and RunFolder(runs_folder(study), spec)
+        return folder.path / "predictions" / target if folder and folder.record and folder.scored(target) else None
     folder = RunFolder(runs_folder(study), train_spec(study, row.train, "target", recipe, seed, encoder))
     if (run := folder.record) is None:
         return None
     place = folder.path / "predictions" / target
-    record = read_json(place / "record.json")
+    record = folder.scored(target)
     wanted = fingerprint({**_score_inputs(study, target), "weights": run["weights"]})
     return place if record and record["fingerprint"] == wanted else None
+
+
+def retrieval_spec(study: Study, recipe: str, target: str, seed: int, encoder) -> Spec | None:
+    """Specification of a retrieval with a recipe's encoder; ``None`` while the fine-tuning before it is not done."""
+    if task := study.tasks[target].tuned:
+        tuned = RunFolder(runs_folder(study), train_spec(study, task, "target", recipe, seed, encoder))
+        if (record := tuned.record) is None:
+            return None
+        encoder = _encoder(Run(study, tuned.path, record))
+    return _retrieval_spec(study, recipe, target, seed, encoder)
 
 
 def _score_inputs(study: Study, target: str) -> dict:
@@ -106,9 +114,6 @@ def _score(study: Study, run: Run, target: str, encoder, parent: dict | None) ->
     place, inputs = run.path / "predictions" / target, _score_inputs(study, target)
     length = inputs["length"]
     wanted = fingerprint({**inputs, "weights": run.record["weights"]})
-    record = read_json(place / "record.json")
-    if record and record["fingerprint"] == wanted:
-        return place
     run = tuned(study, row.train, run.record["recipe"], run.record["seed"], encoder, parent)
     where, begin = device(study), time.monotonic()
     k, tokenizer = kind(row.kind), encoders.load_tokenizer(run.model)
@@ -145,13 +150,13 @@ def _write(
     with fresh_folder(place) as aside:
         for language, frame in frames.items():
             write_predictions(frame, aside / f"{language}.parquet")
-        write_json(aside / "record.json", {
-            "fingerprint": wanted, "inputs": inputs, "split": "test", "revision": splits[0].commit,
+        write_json(aside / RECORD, {
+            "files": manifest(aside), "fingerprint": wanted, "inputs": inputs, "split": "test", "revision": splits[0].commit,
             "sizes": {s.language: [len(s), s.total] for s in splits},
             "counted": {x: len(f) for x, f in frames.items()},
             "scores": {x: scores(row, f, x) for x, f in frames.items()},
             "provenance": provenance(study.root, where.name, where.precision, attention), **more,
-        })  # fmt: skip
+        }, True)  # fmt: skip
 
 
 def _drop_weights(study: Study, run: Run, train: str) -> None:
@@ -214,7 +219,7 @@ def _retrieve(study: Study, recipe: str, target: str, seed: int, encoder) -> Pat
     spec = _retrieval_spec(study, recipe, target, seed, encoder)
     folder = RunFolder(runs_folder(study), spec)
     with folder.lock():
-        if folder.record is None:
+        if folder.record is None or folder.scored(target) is None:
             begin, where = time.monotonic(), device(study)
             sweep, layer = _search(
                 study,

@@ -129,9 +129,7 @@ def render_results(study: Study, form: str) -> str:
     tidy = results.collect(study)
     if form in ("csv", "json"):
         buffer = io.StringIO()
-        tidy.to_csv(buffer, index=False, float_format="%.6f") if form == "csv" else tidy.to_json(
-            buffer, orient="records"
-        )
+        buffer.write(results.as_csv(tidy)) if form == "csv" else tidy.to_json(buffer, orient="records")
         return buffer.getvalue().rstrip("\n") + "\n"
     from .export import main_table
 

@@ -1,28 +1,39 @@
 """Where runs live: one folder per run, written aside and renamed into place, its record last.
 
-``runs/<readable>-<hash8>/`` is a finished run; ``runs/.partial/<same name>/`` is work under way with its checkpoint. A run's
-name ends in the first eight digits of its specification's fingerprint, so what is found is what was asked for.
+``runs/<readable>-<hash8>/`` is a finished run; ``runs/.partial/<same name>/<attempt>/`` is work under way with its checkpoint;
+``runs/.damaged/`` holds what was not as it was written (``xitt.integrity``). A run's name ends in the first eight digits of its
+specification's fingerprint, so what is found is what was asked for. Each attempt has a folder of its own, which takes over what an
+attempt that is gone has left; the first record renamed into place wins.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import errno
 import json
 import os
-import platform
 import shutil
-import subprocess
 import tempfile
-import time
+import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .errors import DataError
+from . import integrity
+from .integrity import RECORD, Damaged, checksum
+from .provenance import commit, cores, provenance
 from .study import fingerprint
+
+__all__ = [
+    "Damaged", "RunFolder", "Spec", "checksum", "commit", "cores", "fresh_file", "fresh_folder", "provenance", "read_json", "write_json",
+    "write_text",
+]  # fmt: skip
+
+#: folders of a run that hold weights: they may be let go, and are made again
+WEIGHTS = ("model", "heads")
+_held = threading.local()
 
 Json = dict[str, Any]
 
@@ -72,27 +83,55 @@ def write_text(path: Path, text: str) -> None:
         file.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: Any, sealed: bool = False) -> None:
+    """Write a JSON file; ``sealed`` with a checksum of its content, which :func:`read_json` looks at and takes off."""
+    content = {**content, integrity.SEAL: integrity.seal(content)} if sealed else content
     write_text(path, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Json | None:
-    """A JSON file's content, or ``None`` if there is no such file.
+    """A JSON file's content, without its seal if it has one, or ``None`` if there is no such file.
 
     Raises
     ------
-    DataError
-        If the file is there but not whole.
+    Damaged
+        If the file is there but not whole, or not what was written.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
         if not isinstance(content, dict):
             raise ValueError("a JSON object is expected")
-        return content
-    except FileNotFoundError:
+        return integrity.unseal(content, text)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is damaged ({error}); delete the folder {path.parent} to compute it again") from None
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"{path} is damaged ({error}); delete the folder {path.parent} to compute it again") from None
+
+
+def read_record(place: Path) -> Json | None:
+    """The record of a run's folder or of a folder of predictions, once the files that it lists are known to be whole.
+
+    Weights are not among them: they are looked at when they are used (:meth:`RunFolder.has_weights`).
+
+    Raises
+    ------
+    Damaged
+        If the record or a file is not what was written.
+    """
+    record = read_json(place / integrity.RECORD)
+    if record is not None:
+        integrity.check(place, {f: c for f, c in record.get("files", {}).items() if f.split("/")[0] not in WEIGHTS})
+    return record
+
+
+def is_whole(place: Path, known: str) -> bool:
+    """Whether a run or a folder of predictions is there with this fingerprint and undamaged."""
+    try:
+        record = read_record(place)
+    except Damaged:
+        return False
+    return record is not None and record.get("fingerprint") == known
 
 
 @contextlib.contextmanager
@@ -103,12 +142,44 @@ def fresh_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         os.chmod(temporary, 0o755)
-        if path.exists():
-            shutil.rmtree(path)
-        os.rename(temporary, path)
+        _put(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _put(folder: Path, path: Path) -> None:
+    """Rename a folder into place; what was there, or comes there meanwhile, goes."""
+    while True:
+        try:
+            os.rename(folder, path)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        old = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path, old)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def hold(runs: Path, name: str) -> Iterator[None]:
+    """Hold a run: another process waits here, then finds the work done. One thread may hold it several times over."""
+    from .lease import held
+
+    path = runs / ".locks" / f"{name}.lease"
+    mine = _held.__dict__.setdefault("paths", set())
+    with integrity.room(runs):
+        if path in mine:
+            yield
+            return
+        with held(path):
+            mine.add(path)
+            try:
+                yield
+            finally:
+                mine.discard(path)
 
 
 class RunFolder:
@@ -122,30 +193,86 @@ class RunFolder:
     """
 
     def __init__(self, runs: Path, spec: Spec):
-        self.spec = spec
+        self.spec, self.runs = spec, runs
         self.path = runs / spec.folder_name
-        self.partial = runs / ".partial" / spec.folder_name
-        self._lock_file = runs / ".locks" / f"{spec.folder_name}.lock"
+        self.partial = runs / ".partial" / spec.folder_name / uuid.uuid4().hex[:12]
+        self._before: int | None = None
 
+    # --- what is there
     @property
     def record(self) -> Json | None:
-        """The record of a finished run, or ``None``."""
-        record = read_json(self.path / "record.json")
+        """The record of a finished run, or ``None``; a damaged run is set aside and counts as none."""
+        try:
+            return self._read()
+        except Damaged:
+            with self.lock():  # whoever is writing is waited for
+                try:
+                    return self._read()
+                except Damaged as error:
+                    self._set_aside(error)
+                    return None
+
+    def _read(self) -> Json | None:
+        record = read_record(self.path)
         if record is not None and record.get("fingerprint") != self.spec.fingerprint:
-            raise DataError(f"{self.path} holds the record of another run; delete that folder")
+            raise Damaged(f"{self.path} holds the record of another run")
         return record
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the run: a second process waits here, then finds the work done."""
-        from filelock import FileLock
+    def _set_aside(self, error: Damaged) -> None:
+        """Move the run away, but not predictions with a whole record of their own: they say what weights they are of."""
+        there = integrity.set_aside(self.runs, self.path, str(error))
+        for place in sorted((there / "predictions").glob("*")) if there else ():
+            record = _record_or_none(place)
+            if record is not None and record["fingerprint"] != self.spec.fingerprint:
+                (self.path / "predictions").mkdir(parents=True, exist_ok=True)
+                os.rename(place, self.path / "predictions" / place.name)
 
-        self._lock_file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._lock_file):
-            yield
+    def has_weights(self, record: Json) -> bool:
+        """Whether the weights of a finished run are there and whole; damaged ones are set aside. For who holds the run."""
+        if not (self.path / "model").is_dir():
+            return False
+        listed = {f: c for f, c in record.get("files", {}).items() if f.split("/")[0] in WEIGHTS}
+        try:
+            integrity.check(self.path, listed)
+            weights = sorted((self.path / "model").glob("*.safetensors"))
+            if (
+                not listed and "weights" in record and checksum(*weights) != record["weights"]
+            ):  # a record that lists no files
+                raise Damaged(f"{self.path / 'model'} is damaged (the checksum of its weights is wrong)")
+            return True
+        except Damaged as error:
+            for name in WEIGHTS:
+                if (self.path / name).is_dir():
+                    integrity.set_aside(self.runs, self.path / name, str(error))
+            return False
+
+    def scored(self, target: str) -> Json | None:
+        """The record of the run's predictions of a target, each file compared with its checksum, or ``None``.
+
+        Damaged ones are set aside: with the whole run where they are what it was made for (retrieval).
+        """
+        place = self.path / "predictions" / target
+        try:
+            return read_record(place)
+        except Damaged:
+            with self.lock():
+                try:
+                    return read_record(place)
+                except Damaged as error:
+                    own = self.spec.phase == "retrieval"
+                    integrity.set_aside(self.runs, self.path if own else place, str(error))
+                    return None
+
+    # --- work
+    def lock(self):
+        """Hold the run, see :func:`hold`."""
+        return hold(self.runs, self.path.name)
 
     def begin(self) -> Path:
-        """The working folder, with what an interrupted attempt left in it."""
+        """The working folder of this attempt, with what an interrupted one left."""
+        self._before = self._stamp()
+        if not self.partial.is_dir():
+            self._adopt()
         self.partial.mkdir(parents=True, exist_ok=True)
         write_json(
             self.partial / "spec.json",
@@ -159,21 +286,69 @@ class RunFolder:
         return self.partial
 
     def finish(self, record: Json) -> Json:
-        """Write the record last and move the folder into place."""
+        """Write the record last and move the folder into place; returns the record that stands there then.
+
+        Where another attempt has finished since this one began, its record stands, and this one's folder goes.
+
+        Raises
+        ------
+        Damaged
+            If another process has taken the working folder over.
+        """
+        if not (self.partial / "spec.json").is_file():
+            raise Damaged(
+                f"{self.partial} was taken over by another process; the same command finds what that one makes"
+            )
         shutil.rmtree(self.partial / "checkpoint", ignore_errors=True)
+        (self.partial / "best.sha256").unlink(missing_ok=True)
         record = {
             "fingerprint": self.spec.fingerprint,
             "phase": self.spec.phase,
             "label": self.spec.label,
             **record,
+            "files": integrity.manifest(self.partial, without=("predictions",)),
         }
-        write_json(self.partial / "record.json", record)
-        if self.path.exists():  # weights made once more: what was scored with them stays
-            if (self.path / "predictions").is_dir() and not (self.partial / "predictions").exists():
-                os.rename(self.path / "predictions", self.partial / "predictions")
-            shutil.rmtree(self.path)
-        os.rename(self.partial, self.path)
+        write_json(self.partial / RECORD, record, True)
+        record = read_json(self.partial / RECORD)  # as everyone finds it from now on
+        try:
+            os.rename(self.partial, self.path)  # fails if a finished run is there
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            there = self.record
+            if there is not None and self._stamp() != self._before:
+                record = there
+            else:
+                self._replace()
+        shutil.rmtree(self.partial.parent, ignore_errors=True)
         return record
+
+    def _stamp(self) -> int | None:
+        """Which record is there, by its time."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self.path / RECORD).stat().st_mtime_ns
+        return None
+
+    def _adopt(self) -> None:
+        """Take over the folder of the attempt that came furthest; to be called by who holds the run."""
+        found = [p for p in self.partial.parent.glob("*") if (p / "spec.json").is_file()]
+        steps = {p: max((c.name for c in p.glob("checkpoint/[0-9]*")), default="") for p in found}
+        if found:
+            os.rename(max(found, key=lambda p: (steps[p], p.stat().st_mtime_ns)), self.partial)
+
+    def _replace(self) -> None:
+        """Weights made once more: what was scored with the old ones stays (its record says with which)."""
+        if (self.path / "predictions").is_dir() and not (self.partial / "predictions").exists():
+            os.rename(self.path / "predictions", self.partial / "predictions")
+        _put(self.partial, self.path)
+
+
+def _record_or_none(place: Path) -> Json | None:
+    """A record if it is there and whole."""
+    try:
+        return read_record(place)
+    except Damaged:
+        return None
 
 
 def note_use(place: Path, record: Json) -> None:
@@ -183,68 +358,3 @@ def note_use(place: Path, record: Json) -> None:
         runs = next((p for p in place.parents if p.name == "runs"), None)
         with open(path, "a", encoding="utf-8") as file:
             file.write(f"{place.relative_to(runs) if runs else place}\t{record['fingerprint']}\n")
-
-
-# --- checksums and provenance --------------------------------------------------------------------------------------
-def checksum(*files: Path) -> str:
-    """SHA-256 over the bytes of files, in the order given."""
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
-
-
-@cache
-def commit(root: str) -> str:
-    """Commit of the project, with ``+changes`` if the tree differs from it; empty outside a checkout."""
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, timeout=20, check=False)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    try:
-        head = git("rev-parse", "--short=12", "HEAD")
-        return head + ("+changes" if head and git("status", "--porcelain", "--", "xitt", "params", "notebooks") else "")
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-
-
-def provenance(root: Path, device: str, precision: str, attention: str = "padded, sdpa") -> Json:
-    """What a number came from: code, versions, machine, time; ``attention`` is what ``xitt.packing.path`` says."""
-    from importlib.metadata import version
-
-    import torch
-
-    from . import __version__
-
-    name = torch.cuda.get_device_name() if device.startswith("cuda") else _processor()
-    return {
-        "commit": commit(str(root)),
-        "versions": {
-            "xitt": __version__,
-            "python": platform.python_version(),
-            **{p: version(p) for p in ("torch", "transformers", "datasets", "tokenizers", "numpy")},
-        },
-        "device": name,
-        "threads": torch.get_num_threads(),
-        "precision": precision,
-        "attention": attention,
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-
-
-def cores() -> int:
-    """CPU cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

@@ -264,11 +264,10 @@ def load_study(path: str | os.PathLike) -> Study:
 def _design(folder: Path, name: str, file: Path, rows: tasks.Rows) -> Design:
     """A design in the form that a study names: ``variants``, or ``variants.reduced``."""
     stem, _, form = name.partition(".")
-    path = folder / f"{stem}.yaml"
-    if not path.is_file():
-        raise ParameterError(
-            f"{file}: designs: {unknown('design', stem, sorted(p.stem for p in folder.glob('*.yaml')))}"
-        )
+    there = {p.stem: p for p in sorted(folder.glob("*.yaml"))}  # a name, never a path
+    if stem not in there:
+        raise ParameterError(f"{file}: designs: {unknown('design', stem, there)}")
+    path = there[stem]
     design = validate(Design, read_yaml(path), path, rows)
     if not form:
         return design

@@ -7,31 +7,33 @@ killed run ends with the same numbers as one never killed.
 
 from __future__ import annotations
 
-import json
-import shutil
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from . import batching, dropout, packing
+from . import batching, checkpoints, dropout, packing
 from .batching import Features
+from .errors import JobError
 from .kinds import Kind
+from .memory import Room
 from .mixture import Alone, Mixture, Part
 from .progress import Progress
-from .store import write_json
 
 #: raised when the loop's numbers change
 VERSION = 1
 #: cost of one more micro-batch, in tokens, by device
 OVERHEAD = {"cpu": 160, "cuda": 2048}
+#: a loss above this has diverged: guessing among 250,000 word pieces costs 12.4
+DIVERGED = 1000.0
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,8 @@ class Device:
         return OVERHEAD[self.name.split(":")[0]]
 
 
-class Diverged(RuntimeError):
-    """The loss is no longer a number."""
+class Diverged(JobError):
+    """The loss is no longer a number, or beyond all bounds."""
 
 
 def fit(
@@ -129,7 +131,7 @@ def fit_mixture(
     Raises
     ------
     Diverged
-        If the loss is not a number; names the step.
+        If the loss is not a number or over 1,000; names the step, the loss and the last checkpoint from before.
     """
     _train_mode(model.to(device.name))
     encoder = mixture.model  # all parts share it
@@ -141,20 +143,24 @@ def fit_mixture(
         checkpoint_layers(encoder, True)
     optimizer = torch.optim.AdamW(_groups(model, hyper.weight_decay), lr=hyper.lr, eps=hyper.eps, fused=True)
     schedule = _linear(hyper.lr, hyper.warmup_steps(mixture.steps), mixture.steps)
-    state = _resume(folder, model, optimizer) or {"step": 0, "tokens": 0, "seconds": 0.0, "best": None, "recent": []}
+    state = checkpoints.resume(folder, model, optimizer) or {
+        "step": 0,
+        "tokens": 0,
+        "seconds": 0.0,
+        "best": None,
+        "recent": [],
+    }
     if state["step"] == 0:
         torch.manual_seed(batching.torch_seed(seed, "dropout"))
         (folder / "log.jsonl").unlink(missing_ok=True)
-    _truncate_log(folder / "log.jsonl", state["step"])
     progress = Progress(what, mixture.steps, state["step"])
     begin, saved = time.monotonic() - state["seconds"], time.monotonic()
     recent: list[torch.Tensor] = [torch.tensor(x, device=device.name) for x in state.get("recent", [])]
-    for step, (part, units, batches) in enumerate(_steps(mixture, state["step"], device, pad, seed), state["step"]):
+    room = Room(device)
+    for step, (part, units, batches) in enumerate(_steps(mixture, state["step"], room, pad, seed), state["step"]):
         for group in optimizer.param_groups:
             group["lr"] = schedule(step)
-        loss, tokens = _step(
-            part.model, part.kind, part.features, units, part.lengths, device, pad, (seed, step), batches
-        )
+        loss, tokens = room.step(partial(_of_part, part, units, pad, (seed, step)), model, part, units, batches)
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), hyper.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -163,13 +169,10 @@ def fit_mixture(
         last = step + 1 == mixture.steps
         if len(recent) == 10 or last:
             mean = torch.stack(recent).mean().item()  # the only wait for the device in the loop
-            if not np.isfinite(mean):
-                raise Diverged(
-                    f"{what}: the loss is {mean} at step {step + 1} (learning rate {hyper.lr:g}, gradient norm {norm:.3g})"
-                )
+            _check(what, recent, norm, step + 1, hyper, folder)
             losses = mixture.losses(step, torch.stack(recent).tolist())
             recent.clear()
-            _log(
+            checkpoints.log(
                 folder,
                 step=step + 1,
                 loss=round(mean, 6),
@@ -182,11 +185,12 @@ def fit_mixture(
         if score_dev and (last or (step + 1) % hyper.eval_every == 0):
             _look(model, score_dev, state, folder)
         if not last and time.monotonic() - saved > device.checkpoint_seconds:
+            _check(what, recent, norm, step + 1, hyper, folder)  # what is kept can be gone on with
             state["seconds"], state["recent"] = time.monotonic() - begin, [x.item() for x in recent]
-            _checkpoint(folder, model, optimizer, state)
+            checkpoints.write(folder, model, optimizer, state)
             saved = time.monotonic()
     if state["best"]:
-        _load(model, folder / "best.safetensors")
+        checkpoints.load_best(folder, model)
     model.eval()
     if device.gradient_checkpointing:
         checkpoint_layers(encoder, False)
@@ -198,11 +202,12 @@ def fit_mixture(
         "tokens_per_second": round(state["tokens"] / max(seconds, 1e-9), 1),
         "best": state["best"],
         "attention": packing.path(encoder, device, training=True),
+        **room.lowered,
         "hyper": asdict(hyper),
     }
 
 
-def _steps(mixture: Mixture | Alone, first: int, device: Device, pad: int, seed: int):
+def _steps(mixture: Mixture | Alone, first: int, room: Room, pad: int, seed: int):
     """Part, units and micro-batches of each step; on CUDA those of the next are made in the background meanwhile."""
 
     def make(step: int):
@@ -212,10 +217,10 @@ def _steps(mixture: Mixture | Alone, first: int, device: Device, pad: int, seed:
         return (
             part,
             units,
-            _batches(part.model, part.kind, part.features, units, part.lengths, device, pad, (seed, step)),
+            _batches(part.model, part.kind, part.features, units, part.lengths, room.device, pad, (seed, step)),
         )
 
-    if not device.cuda:
+    if not room.device.cuda:
         yield from map(make, range(first, mixture.steps))
         return
     with ThreadPoolExecutor(1) as worker:
@@ -231,6 +236,10 @@ def _batches(model, kind, features, units, lengths, device, pad, draw) -> list[d
     """Micro-batches of one step, on the host."""
     parts = _parts(features, units, lengths, device, packed := packing.wanted(model, device.attention))
     return [host(kind.batch(features, units[part], pad, draw, packed), device) for part in parts]
+
+
+def _of_part(part: Part, units, pad: int, draw, device: Device, batches: list | None) -> tuple[torch.Tensor, int]:
+    return _step(part.model, part.kind, part.features, units, part.lengths, device, pad, draw, batches)
 
 
 def _step(model, kind, features, units, lengths, device, pad, draw, batches=None) -> tuple[torch.Tensor, int]:
@@ -294,6 +303,29 @@ def _linear(lr: float, warmup: int, steps: int) -> Callable[[int], float]:
     return lambda step: lr * ((step + 1) / warmup if step < warmup else (steps - step) / max(steps - warmup, 1))
 
 
+def _check(what: str, recent: list[torch.Tensor], norm: torch.Tensor, step: int, hyper: Hyper, folder: Path) -> None:
+    """Stop a training whose last losses, up to ``step``, or gradient are no longer what can be learned from."""
+    losses = [x.item() for x in recent]
+    for number, loss in enumerate(losses, step - len(losses) + 1):
+        if not loss <= DIVERGED:
+            _stop(f"{what}: the loss is {loss:g} at step {number:,}", norm, hyper, folder)
+    if not math.isfinite(norm):
+        _stop(
+            f"{what}: the gradient is no number at step {step:,}, its loss {losses[-1] if losses else math.nan:g}",
+            norm,
+            hyper,
+            folder,
+        )
+
+
+def _stop(why: str, norm: torch.Tensor, hyper: Hyper, folder: Path) -> NoReturn:
+    kept = next((f"step {int(p.name):,}, kept in {p}" for p in checkpoints.steps(folder)), "none was written yet")
+    raise Diverged(
+        f"{why} (learning rate {hyper.lr:g}, gradient norm {norm:.3g}); last good checkpoint: {kept}; "
+        "a lower `lr:` or a longer `warmup:` of the recipe is the usual remedy"
+    )
+
+
 def checkpoint_layers(model, on: bool) -> None:
     """Gradient checkpointing of the encoder's layers in training: their inputs alone are kept, the rest is computed again."""
     from transformers.modeling_layers import GradientCheckpointingLayer
@@ -317,85 +349,7 @@ def _look(model, score_dev, state: dict, folder: Path) -> None:
     score = score_dev(model)
     _train_mode(model)
     parts = {f"dev:{name}": round(value, 4) for name, value in getattr(score_dev, "parts", {}).items()}
-    _log(folder, step=state["step"], dev=round(score, 4), **parts)
+    checkpoints.log(folder, step=state["step"], dev=round(score, 4), **parts)
     if state["best"] is None or score > state["best"]["score"]:
         state["best"] = {"step": state["step"], "score": score}
-        _save(model, folder / "best.safetensors")
-
-
-# --- checkpoints ---------------------------------------------------------------------------------------------------
-def _save(model, path: Path) -> None:
-    from safetensors.torch import save_model
-
-    temporary = path.with_suffix(".new")
-    save_model(model, str(temporary))
-    temporary.replace(path)
-
-
-def _load(model, path: Path) -> None:
-    from safetensors.torch import load_model
-
-    load_model(model, str(path))
-
-
-def _checkpoint(folder: Path, model, optimizer, state: dict) -> None:
-    """Write ``checkpoint/<step>`` aside, rename it into place, then drop older ones."""
-    from safetensors.torch import save_file
-
-    place = folder / "checkpoint" / f"{state['step']:08d}"
-    aside = place.with_name(".new")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    _save(model, aside / "model.safetensors")
-    tensors, numbers = {}, optimizer.state_dict()
-    for index, values in numbers["state"].items():
-        tensors |= {f"{index}.{k}": v.contiguous() for k, v in values.items()}
-    tensors["random.cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
-    save_file(tensors, str(aside / "optimizer.safetensors"))
-    write_json(aside / "state.json", state)
-    aside.replace(place)
-    for old in place.parent.iterdir():
-        if old != place:
-            shutil.rmtree(old)
-
-
-def _resume(folder: Path, model, optimizer) -> dict | None:
-    """Load the newest whole checkpoint; returns its position."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    for place in sorted((folder / "checkpoint").glob("[0-9]*"), reverse=True):
-        try:
-            state = json.loads((place / "state.json").read_text())
-            tensors = load_file(str(place / "optimizer.safetensors"))
-            _load(model, place / "model.safetensors")
-        except (OSError, ValueError, SafetensorError):
-            print(f"checkpoint {place.name} is damaged and passed over", flush=True)
-            shutil.rmtree(place)
-            continue
-        torch.set_rng_state(tensors.pop("random.cpu"))
-        if (cuda := tensors.pop("random.cuda", None)) is not None and torch.cuda.is_available():
-            torch.cuda.set_rng_state(cuda)
-        saved = optimizer.state_dict()
-        for key, value in tensors.items():
-            index, name = key.split(".", 1)
-            saved["state"].setdefault(int(index), {})[name] = value
-        optimizer.load_state_dict(saved)
-        return state
-    return None
-
-
-def _log(folder: Path, **line) -> None:
-    with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-
-
-def _truncate_log(path: Path, step: int) -> None:
-    """Drop lines past a checkpoint: they will be written again."""
-    if path.exists():
-        lines = [
-            line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step
-        ]
-        path.write_text("".join(line + "\n" for line in lines))
+        checkpoints.keep_best(folder, model)

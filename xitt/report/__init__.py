@@ -20,6 +20,7 @@ from .. import figures, store, tables
 from ..errors import ParameterError
 from ..study import Study
 from . import front, pages
+from .sanitise import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,9 +53,9 @@ def write(study: Study, tidy: pd.DataFrame | None = None) -> Path:
             after = ready[i + 1] if i + 1 < len(ready) else None
             pages.render(page, sources)
             text = _template("page.html.j2").render(**head(), study=study.params, page=page, before=before, after=after)
-            (fresh / page.file).write_text(text, encoding="utf-8", errors="replace", newline="")
+            (fresh / page.file).write_text(visible(text), encoding="utf-8", errors="replace", newline="")
         text = _template("index.html.j2").render(**head(), **front.contents(study, found, tidy))
-        (fresh / "index.html").write_text(text, encoding="utf-8", errors="replace", newline="")
+        (fresh / "index.html").write_text(visible(text), encoding="utf-8", errors="replace", newline="")
     return folder / "index.html"
 
 

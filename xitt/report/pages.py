@@ -19,6 +19,7 @@ import nbformat
 from .. import store
 from ..graph import Job, jobs
 from ..progress import clock
+from ..running import failure_of
 from ..show import table
 from ..study import Study
 from .sanitise import clean, highlight, markdown, visible
@@ -104,8 +105,8 @@ def _page(study: Study, file_name: str, job: Job | None = None) -> Page:
         page.about = page.about.strip(", ")
     path = study.out / "notebooks" / file_name
     if not path.is_file():
-        state = store.read_json(study.out / "jobs" / ".running" / page.name / "error.json")
-        page.error = visible(f"{state['name']}: {state['message']}") if state else ""
+        failed = job and store.read_json(failure_of(study, job))
+        page.error = visible(failed["error"]) if failed else ""
         page.title = page.name
         return page
     try:
