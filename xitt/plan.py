@@ -193,25 +193,43 @@ def _training(made: Plan, sizes: _Sizes, task: str, share: float = 1.0) -> tuple
     return tokens, flops, steps
 
 
-def _intermediate(made: Plan, sizes: _Sizes, recipe: str, seed: int) -> None:
-    parsed, study = recipes.parse(recipe, made.study.tasks), made.study
+def _length(made: Plan, sizes: _Sizes, recipe: str) -> tuple[float, float, float]:
+    """(tokens, FLOPs, steps) of a recipe by its tasks' own hyper-parameters, under the cap of mixtures."""
+    study = made.study
     parts = [_training(made, sizes, task) for task in study.tasks_of(recipe)]
     tokens, flops, steps = (sum(x) for x in zip(*parts, strict=True))
+    mixture = recipes.parse(recipe, study.tasks).name == recipes.MULTITASK
     limit = (
         study.params.recipes[recipes.MULTITASK].max_steps
-        if recipes.MULTITASK in study.params.recipes and parsed.name == recipes.MULTITASK
+        if mixture and recipes.MULTITASK in study.params.recipes
         else None
     )
     if limit and steps > limit:
-        tokens, flops, steps = tokens * limit / steps, flops * limit / steps, limit
+        return tokens * limit / steps, flops * limit / steps, limit
+    return tokens, flops, steps
+
+
+def _intermediate(made: Plan, sizes: _Sizes, recipe: str, seed: int) -> None:
+    parsed, study = recipes.parse(recipe, made.study.tasks), made.study
+    tokens, flops, steps = _length(made, sizes, recipe)
     if parsed.name == recipes.MULTITASK and not parsed.sampler.given and parsed.sampler != recipes.Sampler():
         made.note("steps of a mixture taken as proportional to its tasks' sizes", recipe)
-    if parsed.mlm:
+    if parsed.match:
+        tokens, flops = _matched(made, sizes, parsed.match, tokens, flops)
+    elif parsed.mlm:
         raw = steps / (1 - parsed.mlm) * parsed.mlm * 32 * 40
         tokens, flops = tokens + raw, flops + made.shape.training(raw, raw * 40)
         made.note("MLM steps taken as 32 lines of 40 pieces (assumed)", recipe)
     name = study.tasks[parsed.name].kind if parsed.name in study.tasks else "classify"
     made.add((recipe, seed), Work("intermediate", name, tokens, flops))
+
+
+def _matched(made: Plan, sizes: _Sizes, reference: str, tokens: float, flops: float) -> tuple[float, float]:
+    """(tokens, FLOPs) of a training that is as long as another one; FLOPs per token stay those of its own examples."""
+    goal, cost, _ = _length(made, sizes, reference)
+    if not goal:
+        made.note("left out, since the length of what it is matched to is not at hand", reference)
+    return goal, goal * flops / tokens if tokens else cost
 
 
 def _fine_tuning(made: Plan, sizes: _Sizes, recipe: str, task: str, seed: int) -> None:

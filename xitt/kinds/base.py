@@ -23,6 +23,8 @@ class Kind:
         The ``transformers`` class that opens its checkpoints.
     contrasts : bool
         Its loss compares the examples of a step with each other: ``step`` computes it, not ``loss`` on micro-batches.
+    pretrained_head : bool
+        Its head goes on from the one that the encoder was pre-trained with.
     pooled : bool
         Its test examples are ranked against a pool that all languages share (``xitt.data.pool``).
     """
@@ -31,6 +33,7 @@ class Kind:
     version = 1
     auto_class: str
     contrasts = False
+    pretrained_head = False
     pooled = False
 
     def labels(self, labels: tuple[str, ...]) -> dict[str, Any]:

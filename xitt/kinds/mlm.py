@@ -19,6 +19,7 @@ class MaskedLM(Kind):
     name = "mlm"
     version = 2  # masks are drawn row by row
     auto_class = "AutoModelForMaskedLM"
+    pretrained_head = True
 
     def labels(self, labels):
         return {"num_labels": 2}  # not those of the task before
