@@ -9,6 +9,9 @@ of the set: no order, no meaning, as in the unigram corpus of Sinha et al. 2021 
 Hypothesis*) and the Zipfian baseline of Papadimitriou & Jurafsky 2020 (*Learning Music Helps You Read*). What a label says of the
 length of its texts is left.
 
+``+control=blank`` and ``+control=shuffled`` are of captions with images: the same captions (and labels) with a plain grey image, or with the
+images dealt out again (``xitt.vision``).
+
 A control has no dev score: its labels mean nothing there. The weights after the last step are handed on.
 """
 
@@ -20,7 +23,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from . import data
+from . import data, vision
 from .batching import generator
 from .errors import ParameterError
 from .recipes import CONTROLS
@@ -38,7 +41,7 @@ def training(study: Study, task: str, languages: tuple[str, ...], how: str, seed
     Parameters
     ----------
     how : str
-        ``labels``, ``text`` or empty.
+        ``labels``, ``text``, ``blank``, ``shuffled`` or empty.
     seed : int
         Of the run: another seed deals and draws otherwise.
 
@@ -62,7 +65,7 @@ def training(study: Study, task: str, languages: tuple[str, ...], how: str, seed
 def _controlled(study: Study, task: str, languages: tuple[str, ...], how: str, seed: int, source: str) -> data.Split:
     """Made once per process; ``source`` is the fingerprint of the set as it is, which a user's file may change."""
     split, name = data.training(study, task, languages), study.tasks[task].kind
-    change = {"labels": shuffled_labels, "text": random_text}[how]
+    change = {"labels": shuffled_labels, "text": random_text, "blank": vision.blank, "shuffled": vision.shuffled}[how]
     examples = change(split.examples, name, seed)
     return replace(split, examples=examples, fingerprint=fingerprint([examples, split.commit]))
 

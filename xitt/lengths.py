@@ -31,6 +31,7 @@ CHARACTERS: dict[str, tuple[float, ...]] = {
     "mlqa": (700, 55), "tydiqa": (600, 50),  # a: as xquad
     "tatoeba": (35,), "ntrex": (130,), "bucc2018": (130,),  # m; a: as ntrex
     "mewslix": (400, 400),  # a: cut at 64 pieces
+    "image_text": (62,), "caption_mlm": (62,), "caption_retrieval": (64,),  # m; patches are not counted
 }  # fmt: skip
 #: choices per question (paper_facts 1.2, 3)
 CHOICES = {"hellaswag": 4, "cosmosqa": 4, "commonsenseqa": 5, "siqa": 3, "copa": 2, "xcopa": 2}
@@ -142,7 +143,7 @@ def shape(row: Task, characters, length: int, choices: int = 1) -> tuple[float, 
         return 2.0, float(np.mean(sides))
     if row.kind == "bitext":
         return 2.0, float(min(pieces[0] + 2, length))
-    special = 2 if row.kind == "tag" else 4
+    special = 2 if row.kind in ("tag", "caption") else 4
     return float(choices), float(min(pieces[0] + special, length))
 
 
@@ -152,6 +153,8 @@ def _characters(name: str, example: dict) -> tuple[float, ...]:
         return (len(" ".join(example["tokens"])),)
     if name == "span":
         return len(example["context"]), len(example["question"])
+    if name == "caption":
+        return (len(example["text"]),)
     if name == "choose":
         return (len(example["prompt"]) + float(np.mean([len(c) for c in example["choices"]])),)
     if name == "dual":

@@ -205,6 +205,7 @@ def _part(study: Study, task: str, training: data.Split, tokenizer, encoder, see
     features = encoded.features(study, k, training, tokenizer, h.length, labels)
     if k.pretrained_head:
         model = phases.with_head(encoder, k.auto_class, task)
+        k.head(model, features, torch_seed(seed, "init"))
     else:
         model = encoders.new_model(encoder.path, k.auto_class, torch_seed(seed, "init"), **k.labels(labels))
         k.head(model)

@@ -131,8 +131,15 @@ def train_task(
     weights: bool = False,
 ) -> Run:
     """Train one task on an encoder, unless that run is there; with ``weights`` also where only its weights were let go."""
+    from . import twins
+
     spec = train_spec(study, task, phase, recipe, seed, encoder)
-    return _once(study, spec, lambda folder: _fit(study, task, spec, folder, encoder, seed, recipe, parent), weights)
+
+    def make(folder: Path) -> dict:
+        made = twins.copied(study, task, spec, folder, seed, recipe)
+        return made or _fit(study, task, spec, folder, encoder, seed, recipe, parent)
+
+    return _once(study, spec, make, weights)
 
 
 def _once(study: Study, spec: Spec, make: Callable[[Path], dict], weights: bool) -> Run:
@@ -221,6 +228,7 @@ def _fit(
         model = encoders.load_model(encoder.path, k.auto_class)
     elif k.pretrained_head:
         model = with_head(encoder, k.auto_class, recipe)
+        k.head(model, features, torch_seed(seed, "init"))
     else:
         model = encoders.new_model(encoder.path, k.auto_class, torch_seed(seed, "init"), **k.labels(labels))
         k.head(model)
@@ -235,7 +243,7 @@ def _fit(
     more = {"match": goal.record()} if goal else {}
     if dev and row.answer_rules == "squad_v2":
         more["null_threshold"] = null_threshold(dev.frame(model))
-    checksum = encoders.save_model(model.cpu(), tokenizer, folder / "model", _card(study, row, recipe, seed, summary))
+    checksum = encoders.save_model(model.cpu(), tokenizer, folder / "model", card(study, row, recipe, seed, summary))
     (folder / "best.safetensors").unlink(missing_ok=True)
     if before:
         more["first"] = {"run": before.path.name, "weights": before.record["weights"]}
@@ -313,7 +321,8 @@ Trained by xitt (study `{study}`), {steps:,} steps. Opens with `{auto}`; the tra
 """
 
 
-def _card(study: Study, row: tasks.Task, recipe: str, seed: int, summary: dict) -> str:
+def card(study: Study, row: tasks.Task, recipe: str, seed: int, summary: dict) -> str:
+    """Text of the model card of a run; ``summary`` is what :func:`xitt.train.fit` returns."""
     return _CARD.format(
         title=row.title,
         recipe=recipe,

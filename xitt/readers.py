@@ -268,6 +268,7 @@ def with_class_names(rows) -> list[Example]:
 
 # --- layouts of their own --------------------------------------------------------------------------------------------
 NEEDS = {
+    "captions": "captions in French and Czech are in local/multi30k_fr_cs of a data folder; images are a user's own (xitt.captions)",
     "bucc": "the hub holds gold pairs only; mining needs the files of the BUCC release, in "
             "local/{repository}/{code}-en.{name}.{{{code},en,gold}} of a data folder",
     "ccg": "CCGbank (LDC2005T13) needs a licence and is in no repository; put your copy into local/{repository}/{{train,dev,test}}.txt "

@@ -211,7 +211,8 @@ def _attention_dropout_option(value: str, recipe: ParsedRecipe) -> str:
 
 
 #: what a control makes meaningless → kinds that it goes with (``xitt.control``)
-CONTROLS = {"labels": ("choose", "classify"), "text": ("choose", "classify", "mlm", "span", "tag")}
+CONTROLS = {"labels": ("choose", "classify"), "text": ("choose", "classify", "mlm", "span", "tag"),
+            "blank": ("caption",), "shuffled": ("caption",)}  # fmt: skip
 
 
 def _control_option(value: str, recipe: ParsedRecipe) -> str:

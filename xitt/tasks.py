@@ -31,7 +31,7 @@ class Source:
         Where one config holds all languages: the column that names the language, or ids that begin with its name.
     layout : str
         ``hub``; ``parts`` (the rows of ``Task.parts``, one after the other); or files in ``<folder>/local/<repository>`` in a form of their
-        own: ``bucc``, ``ccg``, ``lareqa``, ``mewslix``, described by their readers (``xitt.readers``, ``xitt.pools``).
+        own: ``bucc``, ``captions``, ``ccg``, ``lareqa``, ``mewslix``, described by their readers (``xitt.readers``, ``xitt.pools``, ``xitt.captions``).
     unlabelled : bool
         Whether rows without a gold label (-1) occur; they are dropped.
     elsewhere : dict
@@ -151,11 +151,19 @@ def _xtreme(config: str, splits: dict[str, str], **options) -> Source:
     return Source("google/xtreme", config, splits, "ec5f1f46e9af79639a90684a7a70a956c4998f04", **options)
 
 
+def _multi30k(splits: dict[str, str]) -> Source:
+    return Source("bentrevett/multi30k", splits=splits, layout="captions")
+
+
 def _anli(number: int) -> Task:
     splits = {"train": f"train_r{number}", "dev": f"dev_r{number}"}
     return Task(f"anli_r{number}", f"ANLI R{number}", "classify", (), Source("facebook/anli", "plain_text", splits, _ANLI), _PAIR, NLI,
                 train=f"anli_r{number}", licence="CC BY-NC 4.0")  # fmt: skip
 
+
+# of no published recipe: as many epochs as the paper's classification tasks have, and captions are short
+_CAPTIONS = {"epochs": 3, "length": 128}
+_FLICKR = "research use (Flickr30k's terms)"
 
 _ROWS = (
     # --- intermediate tasks ------------------------------------------------------------------------------------
@@ -246,6 +254,14 @@ _ROWS = (
                 layout="mewslix"),
          {}, (), XTREME["mewslix"], train="mewslix", metrics=("map@20", "mrr@20"), recipe=_X_MEWSLIX, xtreme=_X_MEWSLIX,
          licence="terms of Wikipedia, Wikinews"),
+    # --- captions of images (xitt.captions, xitt.vision) -----------------------------------------------------------
+    Task("image_text", "Image–text matching", "caption", ("intermediate",), _multi30k(_TRAIN_DEV),
+         {"text": "text", "image": "image", "label": "label"}, ("mismatch", "match"), train="image_text", recipe=_CAPTIONS,
+         licence=_FLICKR),
+    Task("caption_mlm", "Masked captions with images", "caption", ("intermediate",), _multi30k(_TRAIN_DEV),
+         {"text": "text", "image": "image"}, train="caption_mlm", recipe=_CAPTIONS, licence=_FLICKR),
+    Task("caption_retrieval", "Caption retrieval", "bitext", ("target",), _multi30k({"test": "test"}),
+         {"first": "first", "second": "second"}, (), ("cs", "de", "fr"), licence=_FLICKR),
 )  # fmt: skip
 
 #: the rows of this module by name; a variant of a target (``tatoeba+layer=8``) is found too. What a study knows besides (its

@@ -44,8 +44,16 @@ class Kind:
             "label2id": {l: i for i, l in enumerate(labels)},
         }
 
-    def head(self, model) -> None:
-        """Adds parameters that the loss needs and the model's class lacks; none by default."""
+    def head(self, model, features: Features | None = None, seed: int = 0) -> None:
+        """Adds parameters that the loss needs and the model's class lacks; none by default.
+
+        Parameters
+        ----------
+        features : Features, optional
+            What it will be trained on, where the parameters' shape depends on them.
+        seed : int
+            Of fresh values.
+        """
 
     def encode(self, examples: list[dict], tokenizer, length: int, labels: tuple[str, ...]) -> Features:
         """Token ids and targets of examples, at most ``length`` tokens a row."""
