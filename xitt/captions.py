@@ -69,7 +69,9 @@ def _texts(data: Data, row: Task, split: str, language: str) -> tuple[list[str],
     name, repository = row.source.splits[split], ELSEWHERE.get(language, row.source.repository)
     where, commit = f"{repository} {name}", ""
     if language in ELSEWHERE:
-        rows = hub.read_folder(readers.local_folder(data, row, split, language).parent / repository, "default", name)
+        if data.folder is None:
+            raise DataError(f"{row.name}: captions in {language} are in local/{repository} of a data folder; `data: {{folder: ...}}` names it")
+        rows = hub.read_folder(readers.folder(data, "local") / repository, "default", name)
     elif data.source == "folder":
         rows = hub.read_folder(readers.folder(data, "hub") / repository, row.source.config, name)
     else:

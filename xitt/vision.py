@@ -160,14 +160,27 @@ def patches(images: list[str]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([row[x] for x in images]), known
 
 
-def _pixels(image: str) -> np.ndarray:
-    """Patches of a drawn image (patches, pixels), row by row."""
+def picture(image: str) -> np.ndarray:
+    """An image as people see it (rows, columns, 3), uint8.
+
+    Raises
+    ------
+    DataError
+        If it is not there.
+    """
+    if isinstance(image, Photo):
+        return np.asarray(_opened(image.path))
     from .pocket.scenes import SIZE, draw
 
     try:
-        drawn = np.full((SIZE, SIZE, 3), GREY, np.uint8) if image == BLANK else draw(image)
+        return np.full((SIZE, SIZE, 3), GREY, np.uint8) if image == BLANK else draw(image)
     except ValueError as error:
         raise DataError(str(error)) from None
+
+
+def _pixels(image: str) -> np.ndarray:
+    """Patches of a drawn image (patches, pixels), row by row."""
+    drawn = picture(image)
     side = drawn.shape[0] // PATCH
     return drawn.reshape(side, PATCH, side, PATCH, 3).swapaxes(1, 2).reshape(side**2, -1)
 

@@ -59,6 +59,21 @@ class Caption(Kind):
             })  # fmt: skip
             nn.init.normal_(model.vision["place"].weight, std=model.config.initializer_range)
 
+    def trained(self, folder, features):
+        """A trained model with all its heads; ``features`` are such as it was trained on."""
+        from safetensors import safe_open
+
+        from ..backbone import load_model
+
+        model, found = load_model(folder, self.auto_class), {}
+        self.head(model, features)
+        for file in sorted(folder.glob("*.safetensors")):
+            with safe_open(file, "pt") as tensors:
+                names = [n for n in tensors.keys() if n.startswith("vision.")]  # noqa: SIM118 - not a dict
+                found |= {n.removeprefix("vision."): tensors.get_tensor(n) for n in names}
+        model.vision.load_state_dict(found)
+        return model.eval()
+
     def encode(self, examples, tokenizer, length, labels):
         texts = [e["text"] for e in examples]
         image, patches = vision.patches([e["image"] for e in examples])
