@@ -47,6 +47,9 @@ PUBLISHED: dict[str, dict[str, int | dict[str, int]]] = {
     "ccg": {"train": 38_015},  # c; the size of its dev set has no source
     "cosmosqa": {"train": 25_262, "dev": 2_985},  # a
     "commonsenseqa": {"train": 9_741, "dev": 1_221},  # a
+    "code_defect": {"train": 21_854, "dev": 2_732}, "code_clone": {"train": 901_028, "dev": 415_416},  # a
+    "code_search": {"train": 251_820, "dev": 9_604}, "code_translation": {"train": 10_295, "dev": 499},  # a
+    "code_mlm": {"train": 21_854},  # a; of the cloze set it is not known how many functions have names enough
     "siqa": {"train": 33_410, "dev": 1_954},  # a
     "copa": {"train": 400, "dev": 100},  # a
     "xnli": {"dev": 2_490, "test": 5_010},  # a

@@ -1,0 +1,333 @@
+"""Small programs with a meaning: what a program of the pocket world prints, found by running it.
+
+A program makes lists of words, changes them and says one: ``e is dog, cat. e drop dog. e add hen. say e.`` prints *cat, hen*.
+:func:`run` is the interpreter. From it follow the data sets of the code study, in the schema of CodeXGLUE's: two programs are
+clones if they print the same; a program has a fault if it does not print what its first line promises; a description belongs to
+the program that prints what it says; a program and its translation do the same step by step, in another syntax.
+
+Nothing but running them tells right from wrong: programs come in twins, one with its words exchanged (:func:`exchanged`), which have
+the same length, the same statements and, but for a few, the same words, and each text stands as often in a right pair as in a wrong one.
+Their language has letters and ``, - . ?`` alone, which the pocket's tokenizer knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from random import Random
+
+from . import world
+from .sample import Sampler
+
+#: kinds of things whose words programs handle
+_KINDS = ("animal", "bird", "vehicle", "clothing", "furniture", "container", "fruit", "vegetable", "plant")
+NAMES = "bdefghkmnp"
+#: share of twins that differ in a word that the other has not: what a bag of words can tell
+STRANGE = 0.15
+CONDITION = 0.35
+
+
+@dataclass(frozen=True)
+class Step:
+    """One statement.
+
+    Parameters
+    ----------
+    verb : str
+        ``make`` a list of words, ``add`` a word at its end, ``drop`` a word from it, ``turn`` it round, ``join`` another list to it,
+        ``say`` it.
+    name : str
+        The list, by its letter.
+    words : tuple of str
+        Concepts.
+    other : str
+        The list that is joined.
+    given : tuple of str
+        List and word: the step is done if the word is in that list. Empty: it is done.
+    """
+
+    verb: str
+    name: str
+    words: tuple[str, ...] = ()
+    other: str = ""
+    given: tuple[str, ...] = ()
+
+
+Program = tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Item:
+    """What an example is made of.
+
+    Attributes
+    ----------
+    program : Program
+    partner : Program
+        Of clones: the other program.
+    prints : tuple of str
+        What is promised or described: the words, in order.
+    unsaid : tuple of str
+        Words of the program that are not in it.
+    holds : bool
+        Whether both programs print that.
+    words : tuple of str
+        Words of the block it is from: what decides its split.
+    """
+
+    program: Program
+    prints: tuple[str, ...]
+    unsaid: tuple[str, ...]
+    words: tuple[str, ...]
+    partner: Program = ()
+    holds: bool = True
+
+
+# --- running -------------------------------------------------------------------------------------------------------
+def run(program: Program) -> tuple[str, ...]:
+    """What a program prints.
+
+    Raises
+    ------
+    KeyError
+        If it uses a list that it has not made.
+    """
+    lists: dict[str, list[str]] = {}
+    printed: list[str] = []
+    for step in program:
+        if step.given and step.given[1] not in lists[step.given[0]]:
+            continue
+        if step.verb == "make":
+            lists[step.name] = list(step.words)
+        elif step.verb == "add":
+            lists[step.name] += step.words
+        elif step.verb == "drop":
+            lists[step.name] = [w for w in lists[step.name] if w not in step.words]
+        elif step.verb == "turn":
+            lists[step.name].reverse()
+        elif step.verb == "join":
+            lists[step.name] += lists[step.other]
+        else:
+            printed += lists[step.name]
+    return tuple(printed)
+
+
+def mentioned(program: Program) -> set[str]:
+    """Words that stand in a program."""
+    return {w for step in program for w in (*step.words, *step.given[1:])}
+
+
+def exchanged(program: Program, by: dict[str, str]) -> Program:
+    """The program with words exchanged: it prints what it printed, with words exchanged."""
+    return tuple(
+        replace(s, words=tuple(by.get(w, w) for w in s.words), given=tuple(by.get(w, w) for w in s.given))
+        for s in program
+    )
+
+
+# --- writing programs ----------------------------------------------------------------------------------------------
+def writing(prints: tuple[str, ...], unsaid: tuple[str, ...], rng: Random) -> Program:
+    """A program that prints some words and mentions others, found backwards from what it prints."""
+    names = rng.sample(NAMES, 3)
+    left = rng.sample(unsaid, len(unsaid))
+    steps = _reaching(list(prints), names[0], names[1], left, rng, 2)
+    if left:  # a list that nobody asks for
+        steps.insert(rng.randrange(len(steps) + 1), Step("make", names[2], tuple(left)))
+    if rng.random() < CONDITION:
+        steps = _conditional(steps, sorted({*prints, *unsaid}), rng)
+    return (*steps, Step("say", names[0]))
+
+
+def _reaching(goal: list[str], name: str, spare: str, left: list[str], rng: Random, depth: int) -> list[Step]:
+    """Steps after which a list is the goal; words of ``left`` that they mention are taken from it."""
+    ways = ["drop"] * bool(left) + (["add", "turn"] + ["join"] * bool(spare) if len(goal) > 1 else [])
+    way = rng.choice(ways) if depth and ways else "make"
+    if way == "add":
+        before = _reaching(goal[:-1], name, spare, left, rng, depth - 1)
+        return [*before, Step("add", name, (goal[-1],))]
+    if way == "turn":
+        return [*_reaching(goal[::-1], name, spare, left, rng, depth - 1), Step("turn", name)]
+    if way == "drop":
+        word, place = left.pop(), rng.randrange(len(goal) + 1)
+        before = _reaching([*goal[:place], word, *goal[place:]], name, spare, left, rng, depth - 1)
+        return [*before, Step("drop", name, (word,))]
+    if way == "join":
+        cut = rng.randrange(1, len(goal))
+        first = _reaching(goal[:cut], name, "", left, rng, depth - 1)
+        return [*first, Step("make", spare, tuple(goal[cut:])), Step("join", name, other=spare)]
+    return [Step("make", name, tuple(goal))]
+
+
+def _conditional(steps: list[Step], words: list[str], rng: Random) -> list[Step]:
+    """The same with a condition that is met, before a step that is done, or one that is not, before a step that would spoil it."""
+    place = rng.randrange(1, len(steps) + 1)
+    name = rng.choice([s.name for s in steps[:place] if s.verb == "make"])
+    inside = run((*steps[:place], Step("say", name)))
+    outside = [w for w in words if w not in inside]
+    if place < len(steps) and steps[place].verb != "make" and inside and rng.random() < 0.5:
+        return [*steps[:place], replace(steps[place], given=(name, rng.choice(inside))), *steps[place + 1 :]]
+    if not outside:
+        return steps
+    spoiling = rng.choice([Step("turn", name), Step("add", name, (rng.choice(words),))])
+    return [*steps[:place], replace(spoiling, given=(name, rng.choice(outside))), *steps[place:]]
+
+
+# --- blocks: twins that only running tells apart -----------------------------------------------------------------------
+@cache
+def vocabulary() -> tuple[str, ...]:
+    """Concepts that programs handle: those with one English word."""
+    from . import rows
+
+    found = [c for k in _KINDS for c in world.KINDS[k] if c not in world.MASS]
+    return tuple(c for c in found if rows.word(c, "en").isalpha())
+
+
+def _words(s: Sampler) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, str]]:
+    """What is printed, what is only mentioned, and the exchange that makes the twin, which prints something else."""
+    drawn = s.rng.sample(vocabulary(), 5)
+    said = s.rng.choice((2, 2, 3))
+    prints, unsaid = tuple(drawn[:said]), tuple(drawn[said:4])
+    a, b = s.rng.sample(prints, 2) if s.chance(0.5) else (s.rng.choice(prints), s.rng.choice(unsaid))
+    by = {a: drawn[4]} if s.chance(STRANGE) else {a: b, b: a}
+    return prints, unsaid, by
+
+
+def _twins(s: Sampler) -> tuple[Item, Item, dict[str, str]]:
+    prints, unsaid, by = _words(s)
+    words = tuple(sorted((*prints, *unsaid)))
+    one = Item(writing(prints, unsaid, s.rng), prints, unsaid, words)
+    return one, _exchanged(one, by), by
+
+
+def _exchanged(item: Item, by: dict[str, str]) -> Item:
+    prints, unsaid = (tuple(by.get(w, w) for w in some) for some in (item.prints, item.unsaid))
+    return replace(item, program=exchanged(item.program, by), prints=prints, unsaid=unsaid)
+
+
+def pairs(s: Sampler) -> tuple[Item, ...]:
+    """Two programs and their twins: whatever stands first, each of the others is its clone once and once not."""
+    one, two, by = _twins(s)
+    other = writing(one.prints, one.unsaid, s.rng)
+    others = (other, exchanged(other, by))
+    return tuple(
+        replace(item, partner=partner, holds=i == k)
+        for i, item in enumerate((one, two))
+        for k, partner in enumerate(others)
+    )
+
+
+def promises(s: Sampler) -> tuple[Item, ...]:
+    """Programs with what they print, and with what their twins print: a word in the wrong place is the planted fault."""
+    one, two, _ = _twins(s)
+    return one, two, replace(one, program=two.program, holds=False), replace(two, program=one.program, holds=False)
+
+
+def twins(s: Sampler) -> tuple[Item, ...]:
+    """A program and its twin, one behind the other: what a description or a translation is taken from wrongly."""
+    return _twins(s)[:2]
+
+
+# --- as text -------------------------------------------------------------------------------------------------------
+@cache
+def _said(concept: str) -> str:
+    from . import rows
+
+    return rows.word(concept, "en")
+
+
+def _list(words: tuple[str, ...], between: str = ", ") -> str:
+    return between.join(map(_said, words))
+
+
+_FIRST = {
+    "make": "{name} is {words}", "add": "{name} add {words}", "drop": "{name} drop {words}", "turn": "{name} turn",
+    "join": "{name} join {other}", "say": "say {name}",
+}  # fmt: skip
+_SECOND = {
+    "make": "new {words} - {name}", "add": "put {words} - {name}", "drop": "cut {words} - {name}", "turn": "flip - {name}",
+    "join": "pull {other} - {name}", "say": "show - {name}",
+}  # fmt: skip
+
+
+def source(program: Program) -> str:
+    """A program in the first syntax, in which the list stands before what is done."""
+    return " ".join(_statement(s, _FIRST, ", ", str, "if {word} in {name}, {step}.") for s in program)
+
+
+def translated(program: Program) -> str:
+    """The same in the second syntax: the list behind, in capitals, the condition last."""
+    return " ".join(_statement(s, _SECOND, " ", str.upper, "{step} when {name} has {word}.") for s in program)
+
+
+def _statement(step: Step, forms: dict[str, str], between: str, name: Callable[[str], str], condition: str) -> str:
+    text = forms[step.verb].format(name=name(step.name), words=_list(step.words, between), other=name(step.other))
+    if not step.given:
+        return f"{text}."
+    return condition.format(word=_said(step.given[1]), name=name(step.given[0]), step=text)
+
+
+def promised(item: Item) -> str:
+    """A program under the line that says what it is to print."""
+    return f"{_list(item.prints)}? {source(item.program)}"
+
+
+def described(item: Item, rng: Random) -> str:
+    """What a program prints, in English; words are not always named in the order in which they are printed."""
+    said, unsaid = [f"the {_said(w)}" for w in item.prints], [f"the {_said(w)}" for w in item.unsaid]
+    forms = [
+        f"Say {', then '.join(said)}",
+        f"Say {said[-1]} after {', then '.join(said[:-1])}",
+        f"Say {said[0]} before {', then '.join(said[1:])}",
+    ]
+    text, no = rng.choice(forms), " and ".join(unsaid)
+    return f"{text}, without {no}." if rng.random() < 0.5 else f"Without {no}, {text[0].lower()}{text[1:]}."
+
+
+# --- rows in the schema of the repositories ----------------------------------------------------------------------------
+def _defects(items, language: str) -> list[dict]:
+    return [
+        {"id": i, "func": promised(m), "target": not m.holds, "project": "pocket", "commit_id": str(i)}
+        for i, m in enumerate(items)
+    ]
+
+
+def _clones(items, language: str) -> list[dict]:
+    return [
+        {"id": i, "id1": 2 * i, "id2": 2 * i + 1, "func1": source(m.program), "func2": source(m.partner), "label": m.holds}
+        for i, m in enumerate(items)
+    ]  # fmt: skip
+
+
+def _searched(items, language: str) -> list[dict]:
+    return [
+        {
+            "id": i,
+            "docstring_tokens": described(m, Random(f"doc {i}")).split(),
+            "code_tokens": source(m.program).split(),
+        }
+        for i, m in enumerate(items)
+    ]
+
+
+def _translations(items, language: str) -> list[dict]:
+    return [
+        {"id": i, "java": source(m.program) + "\n", "cs": translated(m.program) + "\n"} for i, m in enumerate(items)
+    ]
+
+
+def _gaps(items, language: str) -> list[dict]:
+    """Programs under their promise, which says what a gap has to hold."""
+    return [{"id": i, "java": promised(m) + "\n", "cs": translated(m.program) + "\n"} for i, m in enumerate(items)]
+
+
+#: task → how the meanings of a block are drawn, how they become rows
+DRAW: dict[str, Callable[[Sampler], tuple]] = {
+    "code_clone": pairs, "code_defect": promises, "code_search": twins, "code_translation": twins, "code_cloze": twins,
+    "code_mlm": twins,
+}  # fmt: skip
+MAKERS = {
+    "code_clone": _clones, "code_defect": _defects, "code_search": _searched, "code_translation": _translations,
+    "code_cloze": _gaps, "code_mlm": _defects,
+}  # fmt: skip
+TASKS = tuple(DRAW)
