@@ -59,6 +59,8 @@ class Data(Model):
     languages: tuple[str, ...] | None = None  # scored languages; null is all that a task has
     benchmark: Literal["xtreme", "xtreme-r"] = "xtreme"  # xtreme-r scores some tasks in more languages
     commits: dict[str, Commit] = {}  # hub repository -> commit to read; a lock file adds to it (xitt.lock)
+    # of sets whose texts are in two languages (xitt.crossed): English with each and each with English, all pairs, or a list of them
+    pairs: Literal["english", "all"] | tuple[str, ...] = "english"
     # pocket: share of words that a translated training set gets wrong (xitt.pocket.translation)
     translation_noise: float = Field(0.0, ge=0, le=1)
     offline: bool = False  # hub: read what is in the cache, ask for nothing

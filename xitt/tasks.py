@@ -333,7 +333,7 @@ _MIXED_TEXT = (
     _mixed("xnli", "gluecos_nli", "GLUECoS NLI", "gluecos", {"hi-Latn+en": "NLI_EN_HI/XNLI-MT-1.0/multinli/multinli.train.en.tsv"}, "train",
            columns=_PAIR, licence="GLUECoS's terms"),
     _mixed("xquad", "gluecos_qa", "GLUECoS QA", "gluecos", {"hi-Latn+en": "QA_EN_HI/dev-v2.0.json"}, "dev", licence="GLUECoS's terms"),
-    _mixed("xquad", "codemixed_qa", "Code-mixed QA (test)", "codemixed_qa", {"ta-Latn+en": "default"}, "test", licence="none stated"),
+    _mixed("xquad", "codemixed_qa", "Code-mixed QA", "codemixed_qa", {"hi-Latn+en": "default"}, "train", licence="none stated"),
     # no English set has its labels: it is trained on its own training set, and scored on dev, since the labels of test are not published
     Task("sentimix", "SentiMix Hindi-English", "classify", ("target",),
          Source("sentimix_hinglish", splits={"train": "train", "test": "validation"}, layout="mixed"),
