@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from . import batching, packing
+from . import batching, dropout, packing
 from .batching import Features
 from .kinds import Kind
 from .mixture import Alone, Mixture, Part
@@ -143,6 +143,10 @@ def fit_mixture(
     if state["step"] == 0:
         torch.manual_seed(batching.torch_seed(seed, "dropout"))
         (folder / "log.jsonl").unlink(missing_ok=True)
+    packed = packing.wanted(encoder, device.attention)  # nothing but dropout draws, in one order
+    dropout.begin(
+        model if packed and not device.cuda and not device.gradient_checkpointing and not state["step"] else None
+    )
     _truncate_log(folder / "log.jsonl", state["step"])
     progress = Progress(what, mixture.steps, state["step"])
     begin, saved = time.monotonic() - state["seconds"], time.monotonic()
@@ -167,15 +171,10 @@ def fit_mixture(
                 )
             losses = mixture.losses(step, torch.stack(recent).tolist())
             recent.clear()
+            spent = round(time.monotonic() - begin, 3)
             _log(
-                folder,
-                step=step + 1,
-                loss=round(mean, 6),
-                **losses,
-                lr=schedule(step),
-                tokens=state["tokens"],
-                seconds=round(time.monotonic() - begin, 3),
-            )
+                folder, step=step + 1, loss=round(mean, 6), **losses, lr=schedule(step), tokens=state["tokens"], seconds=spent
+            )  # fmt: skip
         progress.step(step + 1, tokens, f"loss {loss.item():.3f}" if device.name == "cpu" else "")
         if score_dev and (last or (step + 1) % hyper.eval_every == 0):
             _look(model, score_dev, state, folder)
@@ -183,6 +182,7 @@ def fit_mixture(
             state["seconds"], state["recent"] = time.monotonic() - begin, [x.item() for x in recent]
             _checkpoint(folder, model, optimizer, state)
             saved = time.monotonic()
+    dropout.end(model)
     if state["best"]:
         _load(model, folder / "best.safetensors")
     model.eval()
@@ -348,7 +348,7 @@ def _checkpoint(folder: Path, model, optimizer, state: dict) -> None:
     tensors, numbers = {}, optimizer.state_dict()
     for index, values in numbers["state"].items():
         tensors |= {f"{index}.{k}": v.contiguous() for k, v in values.items()}
-    tensors["random.cpu"] = torch.get_rng_state()
+    tensors["random.cpu"] = dropout.state()
     if torch.cuda.is_available():
         tensors["random.cuda"] = torch.cuda.get_rng_state()
     save_file(tensors, str(aside / "optimizer.safetensors"))

@@ -56,7 +56,7 @@ class Dual(Kind):
     def labels(self, labels):
         return {}  # the encoder and its pooler are the whole model
 
-    def head(self, model) -> None:
+    def head(self, model, features=None, seed=0) -> None:
         """Adds the learned scale; it lies in the checkpoint beside the encoder, where ``AutoModel`` passes it over."""
         import torch
 
@@ -189,16 +189,21 @@ def _contexts(examples: list[dict]) -> list[str] | None:
 def _random_state(device) -> list:
     import torch
 
+    from .. import dropout
+
     cuda = device.name.startswith("cuda")
-    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device.name)] if cuda else [])]
+    return [torch.get_rng_state(), dropout.place(), *([torch.cuda.get_rng_state(device.name)] if cuda else [])]
 
 
 def _set_random_state(device, state: list) -> None:
     import torch
 
+    from .. import dropout
+
     torch.set_rng_state(state[0])
-    if len(state) > 1:
-        torch.cuda.set_rng_state(state[1], device.name)
+    dropout.go_back(state[1])
+    if len(state) > 2:
+        torch.cuda.set_rng_state(state[2], device.name)
 
 
 def _frame(examples, gold: list[list[str]], queries, names: list[str], vectors) -> pd.DataFrame:
