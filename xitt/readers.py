@@ -65,14 +65,8 @@ def _read(data: Data, row: Task, split: str, language: str, limit: int | None) -
         return crossed.read(data, row, split, language, limit, read)
     if origin(data, row) == "pocket":
         return _pocket(row, split, language, limit, data.translation_noise)
-    if row.source.layout == "bucc":
-        return _bucc(data, row, split, language)
-    if row.source.layout == "ccg":
-        return _ccg(data, row, split, limit)
-    if row.source.layout == "mixed":
-        return _mixed(data, row, split, language, limit)
-    if row.source.layout == "switched":
-        raise DataError(f"{row.name}: words are switched by a grammar, which the pocket alone has (data: {{source: pocket}})")
+    if reader := {"bucc": _bucc, "ccg": _ccg, "mixed": _mixed}.get(row.source.layout):
+        return reader(data, row, split, language, limit)
     return _repository(data, row, split, language, limit)
 
 
@@ -157,14 +151,19 @@ def count(data: Data, row: Task, split: str, language: str) -> int | None:
     if kind == "pocket":
         return _pocket(row, split, language, 1).total
     if kind == "hub" and not is_local(row):
-        try:
-            return len(_rows(data.model_copy(update={"offline": True}), row, split, language)[0])
-        except DataError:
-            return None
+        return _count_cached(data, row, split, language)
     found = files(data, row, split, language)
     if found and row.source.layout == "mixed":
         return _mixed(data, row, split, language).total
     return _count_in(row, tuple(found), language) if found else 0
+
+
+def _count_cached(data: Data, row: Task, split: str, language: str) -> int | None:
+    """Examples of a split in the hub client's cache."""
+    try:
+        return len(_rows(data.model_copy(update={"offline": True}), row, split, language)[0])
+    except DataError:
+        return None
 
 
 def _count_in(row: Task, found: tuple[Path, ...], language: str) -> int:
@@ -222,6 +221,9 @@ _NO_LABEL = ("-1", "", "-")
 
 
 def _repository(data: Data, row: Task, split: str, language: str, limit: int | None) -> Raw:
+    if row.source.layout == "switched":
+        what = "words are switched by a grammar, which the pocket alone has"
+        raise DataError(f"{row.name}: {what} (data: {{source: pocket}})")
     rows, where, at = _rows(data, row, split, language)
     total = len(rows)
     if limit is not None and limit < total:
@@ -325,7 +327,7 @@ def local_folder(data: Data, row: Task, split: str, language: str) -> Path:
     return folder(data, "local") / row.source.repository
 
 
-def _bucc(data: Data, row: Task, split: str, language: str) -> Raw:
+def _bucc(data: Data, row: Task, split: str, language: str, limit: int | None = None) -> Raw:
     """Bitext files of BUCC 2018: ``xx-en.<split>.{xx,en,gold}``, tab-separated (paper_facts 2.5)."""
     name = row.source.splits[split]
     base = local_folder(data, row, split, language)
@@ -353,7 +355,7 @@ def _mixed(data: Data, row: Task, split: str, language: str, limit: int | None =
     return Raw(rows[:limit], len(rows), f"local/{repository} {config} {name}")
 
 
-def _ccg(data: Data, row: Task, split: str, limit: int | None) -> Raw:
+def _ccg(data: Data, row: Task, split: str, language: str, limit: int | None) -> Raw:
     """Supertags of CCGbank from the user's licensed copy: ``word<TAB>category`` lines, sentences apart by empty lines."""
     file = local_folder(data, row, split, "en") / f"{split}.txt"
     if not file.is_file():

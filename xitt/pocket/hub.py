@@ -94,10 +94,15 @@ def rows(task: str, split: str, language: str, limit: int | None) -> tuple[list[
         language = f"{language}@{rate}"
     size = _SIZES.get((task, split), SIZES[split])
     count = min(size, limit or size)
-    meanings = _meanings(_SAME.get(task, task), split, count)
+    said = meanings(task, split, count)
     maker = _TEST_MAKERS[task] if split == "test" and task in _TEST_MAKERS else _MAKERS[task]
-    made = maker(meanings, language)
+    made = maker(said, language)
     return made, (int(0.4 * size) if task == "bucc2018" else size)  # a mining set counts its gold pairs
+
+
+def meanings(task: str, split: str, count: int) -> tuple:
+    """The first meanings of a data set, free of language; of two data sets that say the same, the same."""
+    return _meanings(_SAME.get(task, task), split, count)
 
 
 @cache

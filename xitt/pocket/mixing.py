@@ -202,3 +202,21 @@ def index(words: list[Word]) -> float:
     counted = [w.language for w in words if w.tok.pos not in ("PUNCT", "PROPN", "NUM")]
     most = max((counted.count(x) for x in set(counted)), default=0)
     return 100 * (1 - most / len(counted)) if counted else 0.0
+
+
+def measured(task: str, pair: str, count: int) -> tuple[float, float]:
+    """Share of words that switched and mean code-mixing index of a data set's first ``count`` meanings, in percent."""
+    from . import hub
+
+    source, rate = SETS[task]
+    said = [s for m in hub.meanings(source, "test", count) for s in _sentences(m)]
+    texts = [mixed(pair, rate).words(s) for s in said]
+    words = [w for text in texts for w in text if w.tok.pos != "PUNCT"]
+    return 100 * sum(w.switched for w in words) / len(words), sum(map(index, texts)) / len(texts)
+
+
+def _sentences(meaning) -> tuple[Sentence, ...]:
+    """Sentences of a meaning of inference, reading or tagging."""
+    if isinstance(meaning, Sentence):
+        return (meaning,)
+    return meaning[:2] if isinstance(meaning, tuple) else (*meaning.sentences, meaning.question)
