@@ -44,13 +44,16 @@ class Effect:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a test found: ``partial`` says what of the claim's scope the study lacks, ``veto`` why it cannot hold all the same."""
+    """What a test found: ``partial`` says what of the claim's scope the study lacks, ``veto`` why it cannot hold all the same; ``unit`` is
+    that of its effects.
+    """
 
     effects: list[Effect]
     detail: str = ""
     partial: str = ""
     veto: str = ""
     at_chance: list[str] = field(default_factory=list)
+    unit: str = "points"
 
 
 #: tests by name

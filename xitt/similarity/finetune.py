@@ -29,25 +29,28 @@ def few_steps(bench, recipe: str, target: str, seed: int) -> float:
     The few-shot fine-tuning of Poth et al. 2021: head, rate, batch and loop are those of the study's fine-tuning, ``similarity.steps``
     steps on ``similarity.examples`` examples; dev and training set are the target's, no test set is read.
     """
+    row = bench.study.tasks[target]
+    if not row.train or "dev" not in bench.study.tasks[row.train].source.splits:
+        raise Undefined(f"{row.title} is not trained, or has no dev set to score")
+    encoder = bench.encoder(recipe, seed)
+    name = f"steps of {encoder.weights[:12]}, seed {seed}, on {row.train}"  # of all targets that are trained on the same set
+    return bench.piece(name, lambda: _tuned(bench.study, encoder, row.train, f"{recipe} > {row.train}", seed))
+
+
+def _tuned(study, encoder, task: str, what: str, seed: int) -> float:
     from .. import backbone, data, encoded, phases, train
     from ..kinds import kind
     from ..runs import device
 
-    study = bench.study
-    row = study.tasks[target]
-    if not row.train or "dev" not in study.tasks[row.train].source.splits:
-        raise Undefined(f"{row.title} is not trained, or has no dev set to score")
-    row, encoder = study.tasks[row.train], bench.encoder(recipe, seed)
-    h = replace(phases.hyper(study, row.name), max_steps=None)
+    wanted, row = study.params.similarity, study.tasks[task]
+    h = replace(phases.hyper(study, task), max_steps=None)
     k, where, tokenizer = kind(row.kind), device(study), backbone.load_tokenizer(encoder.path)
-    labels = data.labels(study, row.name)
-    features = encoded.features(study, k, data.load(study, row.name, "train"), tokenizer, h.length, labels)
+    labels = data.labels(study, task)
+    features = encoded.features(study, k, data.load(study, task, "train"), tokenizer, h.length, labels)
     model = backbone.new_model(encoder.path, k.auto_class, torch_seed(seed, "init"), **k.labels(labels))
     k.head(model)
-    wanted = study.params.similarity
-    chosen = generator(0, f"similarity {row.name}").permutation(features.units)[: wanted.examples]
+    chosen = generator(0, f"similarity {task}").permutation(features.units)[: wanted.examples]
     order = Few(np.sort(chosen), h.batch, wanted.steps, seed)
-    what = f"{recipe} > {row.name}: {wanted.steps} steps"
     with tempfile.TemporaryDirectory() as aside:
-        train.fit(model, k, features, order, h, seed, where, Path(aside), tokenizer.pad_token_id, what)
-    return phases.DevScore(study, row.name, tokenizer, h, where)(model)
+        train.fit(model, k, features, order, h, seed, where, Path(aside), tokenizer.pad_token_id, f"{what}: {wanted.steps} steps")  # fmt: skip
+    return phases.DevScore(study, task, tokenizer, h, where)(model)

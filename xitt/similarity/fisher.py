@@ -78,7 +78,7 @@ def diagonal(model, pad: int, sample: Sample, head: Head, device, layer: int | N
     maps = [[m for m in block.modules() if isinstance(m, torch.nn.Linear)] for block in blocks]
     total = {m: 0.0 for block in maps for m in block}
     seen: dict = {}
-    handles = [m.register_forward_hook(lambda m, given, out: _watch(seen, m, given[0], out)) for m in total]
+    handles = [m.register_forward_hook(lambda m, given, out: _watch(seen, m, given[0], out)) for m in list(total)]
     # nothing but the hidden states needs a gradient: that of the weights is made here, example by example
     handles.append(model.embeddings.register_forward_hook(lambda m, given, out: out.detach().requires_grad_()))
     frozen = [p for p in model.parameters() if p.requires_grad]
@@ -88,8 +88,7 @@ def diagonal(model, pad: int, sample: Sample, head: Head, device, layer: int | N
     try:
         for some in _batches(sample, count):
             owner = _backward(model, pad, sample, head, device, layer, some)
-            for m in total:
-                total[m] = total[m] + _squares(*seen[m], owner, len(some))
+            total = {m: before + _squares(*seen[m], owner, len(some)) for m, before in total.items()}
             seen.clear()
     finally:
         for handle in handles:

@@ -56,6 +56,19 @@ def wanted(study: Study, names: Iterable[str] | None = None) -> list[Measure]:
     return [MEASURES[n] for n in MEASURES if n in set(chosen)]
 
 
+def chosen(study: Study, text: str) -> list[str]:
+    """Names of measures from a notebook's parameter: ``study``, ``all``, or a comma-separated list.
+
+    Raises
+    ------
+    ParameterError
+        If one is unknown.
+    """
+    given = {"study": None, "all": list(MEASURES)}
+    names = given[text] if text in given else [x.strip() for x in text.split(",") if x.strip()]
+    return [m.name for m in wanted(study, names)]
+
+
 def collect(study: Study, names: Iterable[str] | None = None) -> pd.DataFrame:
     """Every measure of every pair of tasks, computed unless it is there (:data:`COLUMNS`).
 

@@ -31,6 +31,7 @@ from .names import Undefined
 
 #: raised when other examples are drawn or other labels made of them
 VERSION = 1
+PAIRS = ("bitext", "dual")  # kinds whose labels are about two vectors
 MEAN = -1  # position that stands for the mean over the tokens
 
 

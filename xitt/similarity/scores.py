@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .names import Undefined
+from .samples import PAIRS
 
 
 # --- formulas --------------------------------------------------------------------------------------------------------
@@ -128,9 +129,10 @@ def leep(bench, recipe: str, target: str, seed: int) -> float:
     on its own training data (:mod:`~xitt.similarity.heads`). A recipe of several tasks has all their labels side by side, an equal share
     for each task.
     """
+    row = bench.study.tasks[target]
+    if (bench.study.tasks[row.train].kind if row.train else row.kind) in PAIRS:
+        raise Undefined(f"labels of {row.title} are about pairs of vectors, a source head reads one")
     found = bench.target(recipe, target, seed)
-    if found.sample.second is not None:
-        raise Undefined(f"labels of {bench.study.tasks[target].title} are about pairs of vectors, a source head reads one")
     heads = bench.heads(recipe, seed)
     given = [h.probabilities(found.values) / len(heads) for h in heads]
     return log_expected_empirical_prediction(np.concatenate(given, axis=1), found.sample.label)
