@@ -1,20 +1,22 @@
 """Small programs with a meaning: what a program of the pocket world prints, found by running it.
 
-A program makes lists of words, changes them and says one: ``e is dog, cat. e drop dog. e add hen. say e.`` prints *cat, hen*.
+A program makes lists of words, changes them and says one: ``A has dog, cat. A lose dog. A buy hen. say A.`` prints *cat, hen*.
 :func:`run` is the interpreter. From it follow the data sets of the code study, in the schema of CodeXGLUE's: two programs are
 clones if they print the same; a program has a fault if it does not print what its first line promises; a description belongs to
 the program that prints what it says; a program and its translation do the same step by step, in another syntax.
 
-Nothing but running them tells right from wrong: programs come in twins, one with its words exchanged (:func:`exchanged`), which have
-the same length, the same statements and, but for a few, the same words, and each text stands as often in a right pair as in a wrong one.
-Their language has letters and ``, - . ?`` alone, which the pocket's tokenizer knows.
+Neither a text alone nor the number of shared words tells right from wrong: programs come in twins, one with its words exchanged
+(:func:`exchanged`), which have the same length, the same statements and, but for a few, the same words, and a text stands as often in a
+right pair as in a wrong one. Of the clones half can be told by the words that both handle, since more is not learned by so small an encoder.
+Their language has letters and ``, . ?`` alone and takes most of its words from the pocket's, so that programs are about as long as
+sentences to its tokenizer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from random import Random
 
 from . import world
@@ -22,10 +24,16 @@ from .sample import Sampler
 
 #: kinds of things whose words programs handle
 _KINDS = ("animal", "bird", "vehicle", "clothing", "furniture", "container", "fruit", "vegetable", "plant")
-NAMES = "bdefghkmnp"
+NAMES = ("A", "D", "F")  # one piece each
 #: share of twins that differ in a word that the other has not: what a bag of words can tell
 STRANGE = 0.15
-CONDITION = 0.35
+#: share of twins that differ in nothing but the order in which words are printed
+ORDER = 0.25
+CONDITION = 0.2
+#: share of clones that look different, beside programs that look alike and handle other words: as many words are shared in both
+ALIKE = 0.5
+#: how often each way of reaching a list is taken, where it can be
+_WAYS = {"make": 1.0, "add": 1.5, "join": 1.5, "drop": 5.0, "turn": 0.7}
 
 
 @dataclass(frozen=True)
@@ -127,31 +135,35 @@ def exchanged(program: Program, by: dict[str, str]) -> Program:
 
 
 # --- writing programs ----------------------------------------------------------------------------------------------
-def writing(prints: tuple[str, ...], unsaid: tuple[str, ...], rng: Random) -> Program:
-    """A program that prints some words and mentions others, found backwards from what it prints."""
-    names = rng.sample(NAMES, 3)
-    left = rng.sample(unsaid, len(unsaid))
-    steps = _reaching(list(prints), names[0], names[1], left, rng, 2)
+def writing(prints: tuple[str, ...], unsaid: tuple[str, ...], rng: Random, once: bool = False) -> Program:
+    """A program that prints some words and mentions others, found backwards from what it prints.
+
+    With ``once`` it mentions the others once: in a list that nobody asks for.
+    """
+    names, left = rng.sample(NAMES, 3), rng.sample(unsaid, len(unsaid))
+    steps = _reaching(list(prints), names[0], names[1], [] if once else left, rng, rng.choice((1, 1, 2)))
     if left:  # a list that nobody asks for
         steps.insert(rng.randrange(len(steps) + 1), Step("make", names[2], tuple(left)))
-    if rng.random() < CONDITION:
+    if rng.random() < CONDITION and not once:
         steps = _conditional(steps, sorted({*prints, *unsaid}), rng)
     return (*steps, Step("say", names[0]))
 
 
 def _reaching(goal: list[str], name: str, spare: str, left: list[str], rng: Random, depth: int) -> list[Step]:
     """Steps after which a list is the goal; words of ``left`` that they mention are taken from it."""
-    ways = ["drop"] * bool(left) + (["add", "turn"] + ["join"] * bool(spare) if len(goal) > 1 else [])
-    way = rng.choice(ways) if depth and ways else "make"
+    ways = ["make"] + ["drop"] * bool(left) + (["add", "turn"] + ["join"] * bool(spare) if len(goal) > 1 else [])
+    (way,) = rng.choices(ways, [_WAYS[w] for w in ways]) if depth else ("make",)
     if way == "add":
         before = _reaching(goal[:-1], name, spare, left, rng, depth - 1)
         return [*before, Step("add", name, (goal[-1],))]
     if way == "turn":
         return [*_reaching(goal[::-1], name, spare, left, rng, depth - 1), Step("turn", name)]
     if way == "drop":
-        word, place = left.pop(), rng.randrange(len(goal) + 1)
-        before = _reaching([*goal[:place], word, *goal[place:]], name, spare, left, rng, depth - 1)
-        return [*before, Step("drop", name, (word,))]
+        some = tuple(left.pop() for _ in range(rng.choice((1, len(left)))))
+        more = list(goal)
+        for word in some:
+            more.insert(rng.randrange(len(more) + 1), word)
+        return [*_reaching(more, name, spare, left, rng, depth - 1), Step("drop", name, some)]
     if way == "join":
         cut = rng.randrange(1, len(goal))
         first = _reaching(goal[:cut], name, "", left, rng, depth - 1)
@@ -183,20 +195,18 @@ def vocabulary() -> tuple[str, ...]:
     return tuple(c for c in found if rows.word(c, "en").isalpha())
 
 
-def _words(s: Sampler) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, str]]:
-    """What is printed, what is only mentioned, and the exchange that makes the twin, which prints something else."""
-    drawn = s.rng.sample(vocabulary(), 5)
-    said = s.rng.choice((2, 2, 3))
-    prints, unsaid = tuple(drawn[:said]), tuple(drawn[said:4])
-    a, b = s.rng.sample(prints, 2) if s.chance(0.5) else (s.rng.choice(prints), s.rng.choice(unsaid))
-    by = {a: drawn[4]} if s.chance(STRANGE) else {a: b, b: a}
-    return prints, unsaid, by
-
-
-def _twins(s: Sampler) -> tuple[Item, Item, dict[str, str]]:
-    prints, unsaid, by = _words(s)
-    words = tuple(sorted((*prints, *unsaid)))
-    one = Item(writing(prints, unsaid, s.rng), prints, unsaid, words)
+def _twins(s: Sampler, unsaid: int = 2, once: bool = False) -> tuple[Item, Item, dict[str, str]]:
+    """A program, its twin, and the words that are exchanged between them: they print different things."""
+    drawn = s.rng.sample(vocabulary(), 2 + unsaid + 2)
+    prints, silent, new = tuple(drawn[:2]), tuple(drawn[2:-2]), drawn[-2:]
+    sort = s.rng.random()
+    if sort < ORDER:
+        by = {prints[0]: prints[1], prints[1]: prints[0]}
+    elif sort > 1 - STRANGE:
+        by = dict(zip(prints, new, strict=True))
+    else:  # what was said is not said, and the other way round
+        by = {w: v for a, b in zip(prints, silent, strict=False) for w, v in ((a, b), (b, a))}
+    one = Item(writing(prints, silent, s.rng, once), prints, silent, tuple(sorted((*prints, *silent))))
     return one, _exchanged(one, by), by
 
 
@@ -206,15 +216,42 @@ def _exchanged(item: Item, by: dict[str, str]) -> Item:
 
 
 def pairs(s: Sampler) -> tuple[Item, ...]:
-    """Two programs and their twins: whatever stands first, each of the others is its clone once and once not."""
+    """Clones and others: twins, or (:data:`ALIKE`) clones that look different beside others that look alike."""
+    return _alike(s) if s.chance(ALIKE) else _short_and_long(s)
+
+
+def _short_and_long(s: Sampler) -> tuple[Item, ...]:
+    """Short programs and long ones: whatever is short, each of the two long ones is its clone once and once not."""
     one, two, by = _twins(s)
-    other = writing(one.prints, one.unsaid, s.rng)
-    others = (other, exchanged(other, by))
+    short = writing(one.prints, (), s.rng)
     return tuple(
-        replace(item, partner=partner, holds=i == k)
-        for i, item in enumerate((one, two))
-        for k, partner in enumerate(others)
+        replace(item, program=program, partner=partner.program, holds=item is partner)
+        for item, program in ((one, short), (two, exchanged(short, by)))
+        for partner in (one, two)
     )
+
+
+def _alike(s: Sampler) -> tuple[Item, ...]:
+    """Two programs that print the same by other statements, and each with the same statements on other words."""
+    drawn = s.rng.sample(vocabulary(), 12)
+    prints, silent, hidden = (tuple(drawn[i : i + 2]) for i in (0, 2, 4))
+    by = dict(zip(drawn[:6], drawn[6:], strict=True))
+    one, tries = writing(prints, silent, s.rng), [writing(prints, hidden, s.rng) for _ in range(6)]
+    two = min(tries, key=lambda p: len(_form(p) & _form(one)))
+    first, second = s.rng.sample((one, two), 2)
+    words = tuple(sorted(drawn))
+    item = Item(first, prints, (), words, second)
+    return (
+        item,
+        replace(item, program=exchanged(first, by), prints=tuple(by[w] for w in prints), partner=exchanged(second, by)),
+        replace(item, partner=exchanged(first, by), holds=False),
+        replace(item, program=second, partner=exchanged(second, by), holds=False),
+    )
+
+
+def _form(program: Program) -> set[str]:
+    """What a program looks like, apart from the words that it handles."""
+    return {w for step in program for w in (step.verb, step.name, step.other, "given" * bool(step.given))}
 
 
 def promises(s: Sampler) -> tuple[Item, ...]:
@@ -223,9 +260,9 @@ def promises(s: Sampler) -> tuple[Item, ...]:
     return one, two, replace(one, program=two.program, holds=False), replace(two, program=one.program, holds=False)
 
 
-def twins(s: Sampler) -> tuple[Item, ...]:
+def twins(s: Sampler, unsaid: int = 2, once: bool = False) -> tuple[Item, ...]:
     """A program and its twin, one behind the other: what a description or a translation is taken from wrongly."""
-    return _twins(s)[:2]
+    return _twins(s, unsaid, once)[:2]
 
 
 # --- as text -------------------------------------------------------------------------------------------------------
@@ -236,35 +273,35 @@ def _said(concept: str) -> str:
     return rows.word(concept, "en")
 
 
-def _list(words: tuple[str, ...], between: str = ", ") -> str:
-    return between.join(map(_said, words))
+def _list(words: tuple[str, ...]) -> str:
+    return ", ".join(map(_said, words))
 
 
 _FIRST = {
-    "make": "{name} is {words}", "add": "{name} add {words}", "drop": "{name} drop {words}", "turn": "{name} turn",
-    "join": "{name} join {other}", "say": "say {name}",
+    "make": "{name} has {words}", "add": "{name} buy {words}", "drop": "{name} lose {words}", "turn": "{name} turn",
+    "join": "{name} from {other}", "say": "say {name}",
 }  # fmt: skip
 _SECOND = {
-    "make": "new {words} - {name}", "add": "put {words} - {name}", "drop": "cut {words} - {name}", "turn": "flip - {name}",
-    "join": "pull {other} - {name}", "say": "show - {name}",
+    "make": "new {name}, {words}", "add": "bring {name}, {words}", "drop": "cut {name}, {words}", "turn": "close {name}",
+    "join": "find {name}, {other}", "say": "show {name}",
 }  # fmt: skip
 
 
 def source(program: Program) -> str:
-    """A program in the first syntax, in which the list stands before what is done."""
-    return " ".join(_statement(s, _FIRST, ", ", str, "if {word} in {name}, {step}.") for s in program)
+    """A program in the first syntax, in which the list stands before what is done to it and the condition before both."""
+    return " ".join(_statement(s, _FIRST, "for {word} in {name}, {step}.") for s in program)
 
 
 def translated(program: Program) -> str:
-    """The same in the second syntax: the list behind, in capitals, the condition last."""
-    return " ".join(_statement(s, _SECOND, " ", str.upper, "{step} when {name} has {word}.") for s in program)
+    """The same in the second syntax: what is done stands first, then the list; the condition stands last."""
+    return " ".join(_statement(s, _SECOND, "{step} at {name}, {word}.") for s in program)
 
 
-def _statement(step: Step, forms: dict[str, str], between: str, name: Callable[[str], str], condition: str) -> str:
-    text = forms[step.verb].format(name=name(step.name), words=_list(step.words, between), other=name(step.other))
+def _statement(step: Step, forms: dict[str, str], condition: str) -> str:
+    text = forms[step.verb].format(name=step.name, words=_list(step.words), other=step.other)
     if not step.given:
         return f"{text}."
-    return condition.format(word=_said(step.given[1]), name=name(step.given[0]), step=text)
+    return condition.format(word=_said(step.given[1]), name=step.given[0], step=text)
 
 
 def promised(item: Item) -> str:
@@ -273,15 +310,9 @@ def promised(item: Item) -> str:
 
 
 def described(item: Item, rng: Random) -> str:
-    """What a program prints, in English; words are not always named in the order in which they are printed."""
-    said, unsaid = [f"the {_said(w)}" for w in item.prints], [f"the {_said(w)}" for w in item.unsaid]
-    forms = [
-        f"Say {', then '.join(said)}",
-        f"Say {said[-1]} after {', then '.join(said[:-1])}",
-        f"Say {said[0]} before {', then '.join(said[1:])}",
-    ]
-    text, no = rng.choice(forms), " and ".join(unsaid)
-    return f"{text}, without {no}." if rng.random() < 0.5 else f"Without {no}, {text[0].lower()}{text[1:]}."
+    """What a program prints, in order, in English."""
+    forms = ["Say {0}, then {1}.", "Say {0} so that {1} is next.", "From {0} to {1}.", "Show {0}, and {1} after that."]
+    return rng.choice(forms).format(*(f"the {_said(w)}" for w in item.prints))
 
 
 # --- rows in the schema of the repositories ----------------------------------------------------------------------------
@@ -323,8 +354,10 @@ def _gaps(items, language: str) -> list[dict]:
 
 #: task → how the meanings of a block are drawn, how they become rows
 DRAW: dict[str, Callable[[Sampler], tuple]] = {
-    "code_clone": pairs, "code_defect": promises, "code_search": twins, "code_translation": twins, "code_cloze": twins,
+    "code_clone": pairs, "code_defect": promises, "code_search": twins, "code_translation": twins,
     "code_mlm": twins,
+    # a cloze has four names to choose from: the missing one, and three that stand there as often as it does then
+    "code_cloze": partial(twins, unsaid=3, once=True),
 }  # fmt: skip
 MAKERS = {
     "code_clone": _clones, "code_defect": _defects, "code_search": _searched, "code_translation": _translations,
