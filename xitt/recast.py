@@ -25,7 +25,7 @@ _WORDS = """
     abstract assert boolean break byte case catch char class const continue default do double else enum extends final finally float for
     goto if implements import instanceof int interface long native new null package private protected public return short static
     strictfp super switch synchronized this throw throws transient true false try void volatile while override string object
-    is add drop turn join say in
+    has buy lose turn from say in
 """
 _KEYWORDS = frozenset(_WORDS.split())
 
@@ -57,7 +57,8 @@ def pairs(rows: list[Example], columns: dict[str, str]) -> list[Example]:
 def gaps(rows: list[Example], columns: dict[str, str]) -> list[Example]:
     """Functions with one name taken out, and four names of theirs to choose from; those with fewer are left out.
 
-    The name is one that stands elsewhere in the function too, so that what is around decides; the others stand in it about as often.
+    The name is one that stands elsewhere in the function too, so that what is around decides. With the gap it stands there as often as
+    the others, or as nearly as can be: how often a name occurs does not tell. Functions without three such others are left out too.
 
     Parameters
     ----------
@@ -69,14 +70,14 @@ def gaps(rows: list[Example], columns: dict[str, str]) -> list[Example]:
         text = _text(row[columns["prompt"]])
         found = [m for m in _NAME.finditer(text) if m[0].lower() not in _KEYWORDS]
         counted = Counter(m[0] for m in found)
-        able = [m for m in found if counted[m[0]] > 1]
-        if len(counted) < CHOICES or not able:
+        able = [m for m in found if sum(n < counted[m[0]] for n in counted.values()) >= CHOICES - 1]
+        if not able:
             continue
         rng = Random(f"gap {row['id']}")
         gap = rng.choice(able)
-        others = sorted(
-            (n for n in counted if n != gap[0]), key=lambda n: (abs(counted[n] - counted[gap[0]]), rng.random())
-        )
+        rest = counted[gap[0]] - 1
+        near = {n: (abs(c - rest), rng.random()) for n, c in counted.items() if n != gap[0]}
+        others = sorted(near, key=near.__getitem__)
         choices = [gap[0], *others[: CHOICES - 1]]
         rng.shuffle(choices)
         prompt = f"{text[: gap.start()]}{GAP}{text[gap.end() :]}"
