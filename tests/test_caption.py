@@ -199,6 +199,26 @@ def test_fresh_heads_follow_from_the_seed(features):
     assert not torch.equal(first.state_dict()[names[0]], third.state_dict()[names[0]])
 
 
+def test_the_projection_starts_from_a_regression(features):
+    """Where each word of the captions has a patch of its own, patches point where their words do; nothing to see leaves nothing to say."""
+    rng = np.random.default_rng(0)
+    words, shown = rng.normal(size=(6, 5)), rng.integers(0, 2, (200, 6)) | np.eye(6, dtype=int)[rng.integers(0, 6, 200)]
+    said = (shown @ words) / shown.sum(axis=1, keepdims=True)
+    x, y = torch.from_numpy(shown / shown.sum(axis=1, keepdims=True)), torch.from_numpy(said)
+    weight, bias = vision.regression(x, y, 1e-9)
+    expected = np.linalg.lstsq(np.column_stack([x, np.ones(200)]), said, rcond=None)[0]
+    np.testing.assert_allclose(x.numpy() @ weight.T.numpy() + bias.numpy(), np.column_stack([x, np.ones(200)]) @ expected, atol=1e-6)
+    np.testing.assert_allclose(weight.T.numpy() + bias.numpy(), words, atol=1e-3)
+    weight, bias = vision.regression(torch.ones(9, 4, dtype=torch.float64), y[:9])
+    assert weight.abs().max() < 1e-6
+    np.testing.assert_allclose(bias, said[:9].mean(axis=0))
+    f = features["caption_mlm"]
+    model, plain = new(f), new(f)
+    CAPTION.head(plain, f, 0, start=False)
+    assert torch.equal(model.vision["patch"][0].weight, plain.vision["patch"][0].weight)
+    assert not torch.equal(model.vision["patch"][2].weight, plain.vision["patch"][2].weight)
+
+
 # --- predictions -----------------------------------------------------------------------------------------------------
 def test_predictions_and_their_accuracy():
     examples = [{"id": "a", "label": "match"}, {"id": "b", "label": "mismatch"}]

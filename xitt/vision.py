@@ -190,6 +190,55 @@ def numbers(patches: np.ndarray) -> np.ndarray:
     return patches.astype(np.float32) / 127.5 - 1 if patches.dtype == np.uint8 else patches.astype(np.float32)
 
 
+# --- where a projection starts --------------------------------------------------------------------------------------
+def spread(layer) -> None:
+    """Fresh values of a hidden layer for inputs between -1 and 1: wide enough that what it computes is not nearly linear."""
+    from torch import nn
+
+    nn.init.normal_(layer.weight, std=2 / layer.in_features**0.5)
+    nn.init.uniform_(layer.bias, -2, 2)
+
+
+def hidden(layer, patches: np.ndarray, images: np.ndarray, part: int = 256):
+    """What a hidden layer makes of the patches of some images: Tensor (images, patches, units), float64."""
+    import torch
+
+    with torch.no_grad():
+        parts = [
+            torch.nn.functional.gelu(layer(torch.from_numpy(numbers(patches[images[i : i + part]]))))
+            for i in range(0, len(images), part)
+        ]
+    return torch.cat(parts).double()
+
+
+def regression(images, captions, penalty: float = 1e-3):
+    """Weight and bias of a linear layer for patches: the mean over an image's patches says the words of its caption as well as it can.
+
+    Ridge regression of the captions' mean word vectors on the images' mean hidden features (Hoerl and Kennard 1970). A patch that comes
+    with a word in captions points where that word does, which no patch by itself could be told: only images have captions.
+
+    Parameters
+    ----------
+    images : Tensor (captions, units), float64
+        Mean hidden features of each caption's image.
+    captions : Tensor (captions, width), float64
+    penalty : float
+        Relative to the mean variance of the features.
+
+    Returns
+    -------
+    (Tensor (width, units), Tensor (width,))
+    """
+    import torch
+
+    middle, mean = images.mean(0), captions.mean(0)
+    x, y = images - middle, captions - mean
+    products = x.T @ x
+    ridge = penalty * products.diagonal().mean() + 1e-12
+    weight = torch.linalg.solve(products + ridge * torch.eye(len(products), dtype=x.dtype), x.T @ y).T
+    return weight, mean - weight @ middle
+
+
 # --- controls ------------------------------------------------------------------------------------------------------
 def blank(examples: list[dict], kind: str, seed: int) -> list[dict]:
     """The same captions (and labels) with blank images."""

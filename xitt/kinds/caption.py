@@ -24,6 +24,10 @@ from .mlm import MaskedLM, draw_masks
 
 #: share of a caption's pieces that are masked: captions are short, and what is left must not say it all
 MASKED = 0.25
+#: units of the projection's hidden layer, for each of the encoder's width
+WIDER = 4
+#: captions that the projection's start is computed from, at most; number of the label of those that match
+REGRESSED, MATCH = 4000, 1
 
 
 class Caption(Kind):
@@ -36,8 +40,11 @@ class Caption(Kind):
     def labels(self, labels):
         return {"num_labels": 2}  # not those of the task before
 
-    def head(self, model, features=None, seed=0):
+    def head(self, model, features=None, seed=0, start=True):
         """Adds the projection of patches, a vector for each place of the image, and what decides whether image and caption match.
+
+        The projection starts where regression leaves it (:func:`xitt.vision.regression`): a few hundred steps, which is as long as
+        text-only tasks are trained for in a small study, are too few to find out from nothing which patches go with which words.
 
         Raises
         ------
@@ -53,11 +60,14 @@ class Caption(Kind):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model.vision = nn.ModuleDict({
-                "patch": nn.Sequential(nn.Linear(size, width), nn.GELU(), nn.Linear(width, width)),
+                "patch": nn.Sequential(nn.Linear(size, WIDER * width), nn.GELU(), nn.Linear(WIDER * width, width)),
                 "place": nn.Embedding(count, width),
                 "match": nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 2)),
             })  # fmt: skip
             nn.init.normal_(model.vision["place"].weight, std=model.config.initializer_range)
+            vision.spread(model.vision["patch"][0])
+        if start:
+            _start(model, features)
 
     def trained(self, folder, features):
         """A trained model with all its heads; ``features`` are such as it was trained on."""
@@ -66,7 +76,7 @@ class Caption(Kind):
         from ..backbone import load_model
 
         model, found = load_model(folder, self.auto_class), {}
-        self.head(model, features)
+        self.head(model, features, start=False)
         for file in sorted(folder.glob("*.safetensors")):
             with safe_open(file, "pt") as tensors:
                 names = [n for n in tensors.keys() if n.startswith("vision.")]  # noqa: SIM118 - not a dict
@@ -150,6 +160,23 @@ class Caption(Kind):
             })  # fmt: skip
         gold, said = ([" ".join(map(str, pair[side])) for pair in outputs] for side in (0, 1))
         return pd.DataFrame({"id": ids, "gold": gold, "prediction": said})
+
+
+def _start(model, features) -> None:
+    """The projection of patches as regression leaves it, from the captions that go with their image."""
+    import torch
+
+    matched = np.flatnonzero(features.target == MATCH) if features.target is not None else np.arange(features.units)
+    rows = matched[:REGRESSED]
+    words = model.get_input_embeddings().weight.detach().double()
+    means = torch.stack([words[torch.from_numpy(features.ids[r][1:-1].astype(np.int64))].mean(0) for r in rows])
+    images, index = np.unique(features.extra["image"][rows], return_inverse=True)
+    layer, _, last = model.vision["patch"]
+    hidden = vision.hidden(layer, features.extra["patches"], images)
+    weight, bias = vision.regression(hidden.mean(1)[torch.from_numpy(index)], means)
+    with torch.no_grad():
+        last.weight.copy_(weight)
+        last.bias.copy_(bias)
 
 
 def _widened(ids: Ragged, rows: np.ndarray, count: int, pad: int) -> Ragged:
