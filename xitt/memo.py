@@ -44,11 +44,11 @@ def content(
     make : callable
         () → fields of the split. Fields that JSON would give back changed are handed on and not kept.
     """
-    if folder is None:
+    if folder is None or (digest := code()) is None:
         return make()
     from filelock import FileLock
 
-    key = {"name": list(name), "depends": depends, "code": code(), "python": platform.python_version(), "form": VERSION}
+    key = {"name": list(name), "depends": depends, "code": digest, "python": platform.python_version(), "form": VERSION}
     stem = ".".join(part.replace("/", "-") for part in name)
     path = folder / f"{stem}.{_sha(json.dumps(key, sort_keys=True))[:16]}.json"
     if (found := _whole(path, key)) is not None:
@@ -58,19 +58,30 @@ def content(
     with FileLock(lock):  # a second process waits, then finds the work done
         if (found := _whole(path, key)) is None:
             found = make()
-            if write(path, found, key):
+            if _stamps() == _BEGIN and write(path, found, key):
                 _drop_older(path, stem)
     return found
 
 
+def _sources() -> list[Path]:
+    return sorted(p for p in Path(__file__).parent.rglob("*") if p.suffix in (".py", ".tsv", ".yaml"))
+
+
+def _stamps() -> list[tuple[str, int, int]]:
+    """Names, sizes and times of the package's source files."""
+    return [(str(p), (s := p.stat()).st_size, s.st_mtime_ns) for p in _sources()]
+
+
+_BEGIN = _stamps()  # what this process runs is what was there when it began, or it keeps nothing
+
+
 @cache
-def code() -> str:
-    """SHA-256 over the package's own source files."""
-    digest, package = hashlib.sha256(), Path(__file__).parent
-    for file in sorted(package.rglob("*")):
-        if file.suffix in (".py", ".tsv", ".yaml"):
-            digest.update(f"{file.relative_to(package)}\n".encode() + file.read_bytes())
-    return digest.hexdigest()
+def code() -> str | None:
+    """SHA-256 over the package's source files; ``None`` where they were edited since this process began."""
+    digest = hashlib.sha256()
+    for file in _sources():
+        digest.update(f"{file.name}\n".encode() + file.read_bytes())
+    return digest.hexdigest() if _stamps() == _BEGIN else None
 
 
 def write(path: Path, fields: dict[str, Any], key: dict) -> bool:
