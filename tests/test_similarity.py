@@ -443,7 +443,7 @@ def test_computed_once(study, measured, monkeypatch):
     record = json.loads(files[0].read_text())
     assert record["value"] == value(measured, "leep", "mnli", "panx")
     assert record["seconds"] + sum(record["shared"].values()) > 0
-    assert records.folder(study).glob("text/mnli.panx-*.json")
+    assert len(list(records.folder(study).glob("text/mnli.panx-*.json"))) == 1  # without a seed
     with pytest.raises(ParameterError, match=re.escape("measure 'txt' is unknown - did you mean 'text'")):
         records.chosen(study, "txt")
     assert records.chosen(study, "leep, size") == ["size", "leep"]
@@ -492,11 +492,39 @@ def test_gains_and_the_question(study, measured):
     ranks = predict.ranked(p).set_index("measure")
     assert ranks.loc["text", "value"] == pytest.approx(1)
     assert ranks.loc["text", "training sets"] == 7
+    assert not len(predict.by_seed(study, measured, gained))  # the study has one seed
     found = claims.verdict(study, "Q04", tidy)
     assert (found.verdict, found.unit, found.runs) == ("yes", "correlation", 3)
     assert found.effect == pytest.approx(1)
     tidy["value"] = np.where(tidy["intermediate"] == "none", tidy["value"], 60 - tidy["value"])
     assert claims.verdict(study, "Q04", tidy).verdict == "no"
+
+
+def test_over_seeds(study, measured):
+    """Three seeds: a t interval over the correlations of each seed with its own gains."""
+    from xitt import stats
+
+    class Three:
+        seeds, tasks, grids, main = (0, 1, 2), study.tasks, study.grids, study.main
+
+    tidy = fake(study, 3)
+    noise = rng(50).normal(scale=4, size=len(tidy))
+    tidy["value"] += np.where(tidy["seed"] == 0, 0, noise)
+    gained = predict.gains(Three, tidy)
+    found = predict.by_seed(Three, measured, gained).set_index("measure")
+    each = [
+        predict.ranked(predict.panel(Three, measured, gained, s)).set_index("measure").loc["text", "value"]
+        for s in range(3)
+    ]
+    expected = stats.over_seeds(np.array(each))
+    assert each[0] == pytest.approx(1)
+    assert found.loc["text", ["value", "low", "high"]].tolist() == pytest.approx([expected.value, max(expected.low, -1), min(expected.high, 1)])  # fmt: skip
+    ranks = predict.ranked(predict.panel(Three, measured, gained))
+    table = shown.ranked(ranks, found.reset_index())
+    assert (
+        f"{found.loc['text', 'low']:+.2f} to"
+        in table.set_index("measure").filter(like="text embedding", axis=0)["over seeds"].iloc[0]
+    )
 
 
 def test_what_measures_cost(study, measured):

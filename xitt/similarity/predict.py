@@ -209,14 +209,18 @@ def ranked(p: Panel) -> pd.DataFrame:
     -------
     DataFrame
         ``measure, targets, training sets, value, low, high, p, q, detectable``: mean over training sets with a 95 % t interval over them; ``q``
-        is Benjamini–Hochberg over the table; ``detectable`` the least true correlation found four times out of five.
+        is Benjamini–Hochberg over the table; ``detectable`` the least true correlation found four times out of five, NaN where not even
+        one of 1 would be.
     """
     rows = []
     for name, scores in p.measures.items():
         each = correlations(scores, p.gain)
         d = over_groups(each, p.groups)
         sets = len(by_group(each, p.groups))
-        values = (d.value, d.low, d.high, d.p, stats.detectable(d.error, d.runs)) if d else (np.nan,) * 5
+        values = (np.nan,) * 5
+        if d:  # a t interval knows no bounds, a correlation does
+            least = stats.detectable(d.error, d.runs)
+            values = (d.value, max(d.low, -1.0), min(d.high, 1.0), d.p, least if least <= 1 else np.nan)
         rows.append((name, int((~np.isnan(each)).sum()), sets, *values))
     frame = pd.DataFrame(
         rows, columns=["measure", "targets", "training sets", "value", "low", "high", "p", "detectable"]
@@ -225,6 +229,26 @@ def ranked(p: Panel) -> pd.DataFrame:
     some = frame["p"].notna()
     frame.loc[some, "q"] = stats.benjamini_hochberg(frame.loc[some, "p"].to_numpy(float))
     return frame
+
+
+def by_seed(study: Study, measured: pd.DataFrame, gained: pd.DataFrame) -> pd.DataFrame:
+    """The same rank correlations, each seed's measures with its gains, with a 95 % t interval over the seeds.
+
+    Returns
+    -------
+    DataFrame
+        ``measure, value, low, high``; empty with fewer than three seeds. These intervals hold for these targets, those of :func:`ranked` for others.
+    """
+    columns = ["measure", "value", "low", "high"]
+    if len(study.seeds) < ENOUGH:
+        return pd.DataFrame(columns=columns)
+    each = [ranked(panel(study, measured, gained, s)).set_index("measure")["value"] for s in study.seeds]
+    rows = []
+    for name, values in pd.concat(each, axis=1).iterrows():
+        if values.notna().all():
+            d = stats.over_seeds(values.to_numpy(float))
+            rows.append((name, d.value, max(d.low, -1.0), min(d.high, 1.0)))
+    return pd.DataFrame(rows, columns=columns)
 
 
 def picked(p: Panel) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from ..study import Study
@@ -16,7 +15,8 @@ from .samples import material
 SEMANTIC = "text"
 RANKED = (
     "Mean over training sets of the rank correlation within targets, with 95 % t interval over the sets; q: corrected p (Benjamini-Hochberg over the table), "
-    "* below 0.05; detectable: the least true correlation found four times out of five."
+    "* below 0.05; detectable: the least true correlation found four times out of five (blank: not even 1); over seeds: "
+    "the same with a t interval over the seeds, where there are three."
 )
 PICKED = (
     "Points lost against the best intermediate task, mean over training sets with 95 % t interval; against: regret@1 minus that of the baseline, below zero is "
@@ -105,16 +105,18 @@ def shared_data(study: Study) -> str:
 
 
 # --- how well they predict -------------------------------------------------------------------------------------------
-def ranked(table: pd.DataFrame) -> pd.DataFrame:
-    """Rank correlations as people read them."""
+def ranked(table: pd.DataFrame, seeds: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Rank correlations as people read them, with the interval over seeds (:func:`xitt.similarity.predict.by_seed`) where there are three."""
     if not len(table):
         return pd.DataFrame({"measure": ["none yet"]})
     star = ["*" if q < 0.05 else "" for q in table["q"]]
     made = table.assign(measure=[MEASURES[m].title + s for m, s in zip(table["measure"], star, strict=True)])
     made = made.rename(columns={"value": "correlation", "low": "correlation low", "high": "correlation high"})
-    return made[
-        ["measure", "targets", "training sets", "correlation", "correlation low", "correlation high", "q", "detectable"]
-    ]
+    made = made[["measure", "targets", "training sets", "correlation", "correlation low", "correlation high", "q", "detectable"]]  # fmt: skip
+    if seeds is not None and len(seeds):
+        said = {r.measure: f"{r.value:+.2f} ({r.low:+.2f} to {r.high:+.2f})" for r in seeds.itertuples()}
+        made["over seeds"] = [said.get(m, "–") for m in table["measure"]]
+    return made
 
 
 def picked(table: pd.DataFrame) -> pd.DataFrame:
@@ -184,23 +186,22 @@ def picked_sentence(table: pd.DataFrame) -> str:
     by = some.set_index("chosen by")
     known = [n for n in (LARGEST, AVERAGE, predict.CHANCE) if n in by.index]
     base = ", ".join(f"{_title(n)} {by.loc[n, 'regret@1']:.1f}" for n in known)
-    others = by.drop(index=known)
+    others = by.drop(index=known).dropna(subset=["against average"])
+    text = f"Points lost by the first choice: {base}. "
     if not len(others):
-        return f"Points lost by the first choice: {base}."
-    best = others["regret@1"].idxmin()
+        return text.strip()
+    best = others["against average"].idxmin()  # on the same targets: not every choice is there for all
     row = others.loc[best]
-    sure = [
-        _title(n) for n, r in others.iterrows() if r["against average high"] < 0 and not r["against largest high"] >= 0
-    ]
-    against = (
-        f"; against the best on average {row['against average']:+.1f} ({row['against average low']:+.1f} to {row['against average high']:+.1f})"
-        if np.isfinite(row["against average"])
-        else ""
+    text += (
+        f"Nearest to or most below the best on average: {_title(best)}, {row['regret@1']:.1f} on {row['targets']:.0f} targets, {row['against average']:+.1f} against it there "
+        f"({row['against average low']:+.1f} to {row['against average high']:+.1f}). "
     )
-    text = f"Points lost by the first choice: {base}; least by {_title(best)}, {row['regret@1']:.1f} ({row['regret@1 low']:.1f} to {row['regret@1 high']:.1f}){against}. "
-    if sure:
-        return text + f"Better than both baselines with the whole interval (uncorrected): {', '.join(sure)}."
-    return text + "No measure is better than both baselines with its whole interval."
+    sure = others.index[(others["against average high"] < 0) & ~(others["against largest high"] >= 0)]
+    if len(sure):
+        return (
+            text + f"Better than both baselines with the whole interval (uncorrected): {', '.join(map(_title, sure))}."
+        )
+    return text + "Nothing is better than both baselines with its whole interval."
 
 
 def cost_sentence(table: pd.DataFrame) -> str:
@@ -242,7 +243,7 @@ def answer(study: Study, p: Panel, table: pd.DataFrame, choices: pd.DataFrame) -
     )
     limits = (
         f"Limits: {len(p.recipes)} recipes ({', '.join(p.recipes)}) on {len(p.targets)} targets of {len(set(p.groups))} training sets, {spread}. A true correlation below "
-        f"{np.nanmedian(some['detectable']):.2f} (median over the measures) would be missed more often than once in five. The recipes themselves are the same on every target, so that "
+        f"{some['detectable'].fillna(1).median():.2f} (median over the measures) would be missed more often than once in five. The recipes themselves are the same on every target, so that "
         f"the intervals hold for further targets, not for further recipes"
     )
     limits += "; with so few recipes regret@3 can hardly be large" if len(p.recipes) <= 5 else ""
