@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .. import stats
 from ..errors import DataError, ParameterError, unknown
 from ..study import Study
-from . import effects, entries, facts, matched, on_code, rule, similar  # noqa: F401 - matched, on_code and similar add tests
+from . import effects, entries, facts, matched, mixing, on_code, rule, similar  # noqa: F401 - matched, mixing, on_code and similar add tests
 from .book import Book, Missing
 from .shown import caption, counted, decided_by, lines, sentence
 
