@@ -84,6 +84,14 @@ def test_no_spread_between_groups_is_a_variance_of_zero():
     assert found.freedom("mean") == pytest.approx(14)
 
 
+def test_the_same_groups_twice_share_one_variance():
+    y, labels = one_way()
+    once = fit(y, np.ones((30, 1)), ["mean"], {"group": Random(labels)})
+    twice = fit(y, np.ones((30, 1)), ["mean"], {"group": Random(labels), "again": Random(labels)})
+    assert sum(twice.variances.values()) == pytest.approx(once.variances["group"], rel=1e-3)
+    assert twice.freedom("mean") == pytest.approx(once.freedom("mean"), rel=1e-3)
+
+
 # --- brute force -----------------------------------------------------------------------------------------------------
 def crossed(rng, languages=7, encoders=6, spread=(1.0, 0.7, 0.5), noise=0.4, slope=0.3, interaction=0.2):
     """Languages × encoders with an effect of each, slopes by language, and covariates of both."""

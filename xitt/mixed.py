@@ -96,7 +96,8 @@ class Fit:
     def freedom(self, effect: str | np.ndarray) -> float:
         """Degrees of freedom of a contrast (Satterthwaite), at least 1."""
         f, g = self._gradient(self.contrast(effect))
-        spread = g @ np.linalg.solve(self._information, g)
+        # effects with the same groups share one variance: only their sum is told, and the pseudo-inverse takes it
+        spread = g @ np.linalg.pinv(self._information, hermitian=True) @ g
         return float(max(1.0, 2 * f**2 / spread)) if spread > 0 else float(self.n - len(self.names))
 
     def effect(self, effect: str | np.ndarray, level: float = stats.LEVEL) -> stats.Difference:
