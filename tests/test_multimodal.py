@@ -132,10 +132,14 @@ def test_changes_against_other_rows(scored, against, pairs):
     table = multimodal.table(scored, against)
     assert len(table) == pairs * 4  # three targets and the mean
     for row in table[table["target"] != "mean"].itertuples():
-        assert row.change == pytest.approx(average(scored, row.variant, row.target) - average(scored, row.against, row.target))
+        assert row.change == pytest.approx(
+            average(scored, row.variant, row.target) - average(scored, row.against, row.target)
+        )
     for _, part in table.groupby("variant"):
         part = part.set_index("target")
-        assert part.loc["mean", "change"] == pytest.approx(part.loc[["panx", "tatoeba"], "change"].mean())  # XTREME-R's alone
+        assert part.loc["mean", "change"] == pytest.approx(
+            part.loc[["panx", "tatoeba"], "change"].mean()
+        )  # XTREME-R's alone
     assert ablations.figure(scored, table, "x").alt.startswith("x: Of")
 
 

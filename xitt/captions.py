@@ -70,7 +70,9 @@ def _texts(data: Data, row: Task, split: str, language: str) -> tuple[list[str],
     where, commit = f"{repository} {name}", ""
     if language in ELSEWHERE:
         if data.folder is None:
-            raise DataError(f"{row.name}: captions in {language} are in local/{repository} of a data folder; `data: {{folder: ...}}` names it")
+            raise DataError(
+                f"{row.name}: captions in {language} are in local/{repository} of a data folder; `data: {{folder: ...}}` names it"
+            )
         rows = hub.read_folder(readers.folder(data, "local") / repository, "default", name)
     elif data.source == "folder":
         rows = hub.read_folder(readers.folder(data, "hub") / repository, row.source.config, name)
@@ -98,13 +100,17 @@ def _photos(data: Data, row: Task, split: str, count: int, limit: int | None) ->
     folder = images(data)
     listed = folder / LISTS[split] if folder else None
     if listed is None or not listed.is_file():
-        raise DataError(f"{row.name}: {f'{listed} is not there' if listed else 'no folder of images'}\n  {needs(row, split)}")
+        raise DataError(
+            f"{row.name}: {f'{listed} is not there' if listed else 'no folder of images'}\n  {needs(row, split)}"
+        )
     names = [line.split("#")[0].strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
     if len(names) != count:
         raise DataError(f"{listed}: {len(names):,} file names, but {count:,} captions")
     names = names[:limit]
     if gone := [n for n in names if not (folder / n).is_file()]:
-        raise DataError(f"{row.name}: {len(gone):,} of {len(names):,} images are not in {folder}, the first is {gone[0]}")
+        raise DataError(
+            f"{row.name}: {len(gone):,} of {len(names):,} images are not in {folder}, the first is {gone[0]}"
+        )
     encoder = _encoder(data)
     return [vision.Photo.of(folder / n, encoder) for n in names]
 
@@ -129,7 +135,9 @@ def _encoder(data: Data) -> vision.Frozen:
     if wanted.folder:
         return vision.frozen(Path(expand(wanted.folder, "data.vision.folder")).expanduser().resolve(), wanted.grid)
     if wanted.hub is None:
-        raise DataError("data.vision: images in files need a vision encoder, e.g. `data: {vision: {hub: openai/clip-vit-base-patch32}}`")
+        raise DataError(
+            "data.vision: images in files need a vision encoder, e.g. `data: {vision: {hub: openai/clip-vit-base-patch32}}`"
+        )
     return vision.frozen(hub.snapshot(wanted.hub, wanted.revision, MODEL_FILES, data.offline), wanted.grid)
 
 

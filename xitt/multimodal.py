@@ -118,7 +118,9 @@ def training(study: Study) -> pd.DataFrame:
             if record := phases.record_of(study, r.recipe, seed):
                 t, other = record["training"], phases.record_of(study, r.text, seed) if r.text else None
                 goal = other["training"] if other else record.get("match", {})
-                found.append((r.recipe, seed, t["steps"], t["tokens"], r.text or "–", goal.get("steps"), goal.get("tokens")))
+                found.append(
+                    (r.recipe, seed, t["steps"], t["tokens"], r.text or "–", goal.get("steps"), goal.get("tokens"))
+                )
     return pd.DataFrame(found, columns=["row", "seed", "steps", "tokens", "matched to", "its steps", "its tokens"])
 
 
@@ -137,7 +139,19 @@ def looks(study: Study) -> pd.DataFrame:
         for seed in study.seeds:
             if phases.record_of(study, r.recipe, seed):
                 found += _looks(study, r, seed)
-    columns = ["row", "task", "seed", "images", "value", "low", "high", "difference", "difference low", "difference high", "p"]
+    columns = [
+        "row",
+        "task",
+        "seed",
+        "images",
+        "value",
+        "low",
+        "high",
+        "difference",
+        "difference low",
+        "difference high",
+        "p",
+    ]
     return pd.DataFrame(found, columns=columns)
 
 
@@ -271,7 +285,11 @@ def answer(study: Study, looked: pd.DataFrame) -> str:
     check = check[check["target"] == CHECK]
     kept = "; ".join(f"{r.variant} {r.change:+.1f} ({r.low:+.1f} to {r.high:+.1f})" for r in check.itertuples())
     use = looks_sentence(study, looked).replace("\n", " ")
-    limits = [] if d.how.startswith("t ") else ["the interval is over examples and compares trained models; it decides nothing about training"]
+    limits = (
+        []
+        if d.how.startswith("t ")
+        else ["the interval is over examples and compares trained models; it decides nothing about training"]
+    )
     limits += ["the images are drawn and the world is small"] if study.params.data.source == "pocket" else []
     limits += ["only the captions' tokens are matched, and a step with images computes more"]
     return (

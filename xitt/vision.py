@@ -94,7 +94,9 @@ def frozen(path: Path, grid: int) -> Frozen:
             raise DataError(f"data.vision: {path} has no {name} (a vision encoder in Hugging Face layout is expected)")
     weights = sorted(path.glob("*.safetensors"))
     if not weights:
-        raise DataError(f"data.vision: {path} has no *.safetensors; weights in other forms are not loaded (pickles run code)")
+        raise DataError(
+            f"data.vision: {path} has no *.safetensors; weights in other forms are not loaded (pickles run code)"
+        )
     return Frozen(path, grid, checksum(path / "config.json", path / "preprocessor_config.json", *weights))
 
 

@@ -27,11 +27,16 @@ def matched_rows(book: Book, design: str, targets: str | list[str], kind: str) -
     panel = book.panel([*here, *here.values(), *beside, *beside.values()], columns)
     minus = _against(panel, here)
     own = panel.effect(_mean_change(panel, here))
-    notes = [f"{', '.join(here)}; {len(panel.targets)} targets", f"against none: {own.value:+.1f} [{own.low:+.1f}, {own.high:+.1f}]"]
+    notes = [
+        f"{', '.join(here)}; {len(panel.targets)} targets",
+        f"against none: {own.value:+.1f} [{own.low:+.1f}, {own.high:+.1f}]",
+    ]
     if beside:
         d = panel.effect(_against(panel, beside))
         notes.append(f"controls against the same: {d.value:+.1f} [{d.low:+.1f}, {d.high:+.1f}]")
-    return _outcome(book, panel, {"against text": minus}, detail="; ".join(notes), partial=_lacking(panel, pairs, columns))
+    return _outcome(
+        book, panel, {"against text": minus}, detail="; ".join(notes), partial=_lacking(panel, pairs, columns)
+    )
 
 
 def _against(panel, pairs: dict[str, str]):
