@@ -72,9 +72,19 @@ def _pairs(data: Data, every: list[str]) -> tuple[str, ...]:
 
 
 def sources(row: Task, language: str) -> tuple[tuple[Task, str], ...]:
-    """Rows and languages that one code is made of: where to look whether they are there."""
+    """Rows and languages that one code is made of: where to look whether they are there.
+
+    Raises
+    ------
+    DataError
+        If the code is no pair, or does not say that it is in Latin letters.
+    """
     if row.source.layout == "romanised":
+        if not language.endswith("-Latn"):
+            raise DataError(f"{row.name}: a language in Latin letters is expected, like hi-Latn, not {language!r}")
         return ((plain(row), language.removesuffix("-Latn")),)
+    if len(names.parts(language)) != 2 or "+" in language:
+        raise DataError(f"{row.name}: a pair of languages is expected, like en-de, not {language!r}")
     first, second = names.parts(language)
     if "{first}" in row.source.config:
         return ((_native(row, first, second), second),)
@@ -94,13 +104,13 @@ def read(data: Data, row: Task, split: str, language: str, limit: int | None, re
     DataError
         If the two sides are not parallel: not the same examples, or other gold labels.
     """
-    where = f"{row.name} {split} {language}"
+    where, found = f"{row.name} {split} {language}", sources(row, language)
     if row.source.layout == "romanised":
-        ((base, code),) = sources(row, language)
+        ((base, code),) = found
         raw = reader(data, base, split, code, limit)
         return replace(raw, rows=[_romanised(row, r, code) for r in raw.rows], where=where)
     if "{first}" in row.source.config and data.source != "pocket":
-        ((base, code),) = sources(row, language)
+        ((base, code),) = found
         return replace(reader(data, base, split, code, limit), where=where)
     first, second = names.parts(language)
     asked, told = (reader(data, plain(row), split, x, limit) for x in (first, second))
