@@ -96,8 +96,8 @@ def test_looks_by_hand(scored):
     table = multimodal.looks(scored)
     assert set(table["images"]) == set(multimodal.SHOWN.values())
     assert len(table) == 9
-    for (row, _), part in table.groupby(["row", "seed"]):
-        part = part.set_index("images")
+    for (row, _), group in table.groupby(["row", "seed"]):
+        part = group.set_index("images")
         own = part.loc["as they are", "value"]
         for how in ("blank", "each other's"):
             assert part.loc[how, "difference"] == pytest.approx(own - part.loc[how, "value"])
@@ -135,8 +135,8 @@ def test_changes_against_other_rows(scored, against, pairs):
         assert row.change == pytest.approx(
             average(scored, row.variant, row.target) - average(scored, row.against, row.target)
         )
-    for _, part in table.groupby("variant"):
-        part = part.set_index("target")
+    for _, group in table.groupby("variant"):
+        part = group.set_index("target")
         assert part.loc["mean", "change"] == pytest.approx(
             part.loc[["panx", "tatoeba"], "change"].mean()
         )  # XTREME-R's alone

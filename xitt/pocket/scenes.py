@@ -191,10 +191,8 @@ def _cells(number: int, colour: str, thing: str, relation: str, landmark: str, r
     wide = number + (relation == "near")
     start = int(rng.integers(0, 5 - wide))
     columns = list(range(start, start + wide))
-    if relation == "near":  # side by side, on either side
-        at = columns.pop(0 if rng.integers(2) else -1)
-    else:
-        at = columns[int(rng.integers(number))]
+    # side by side, on either side; or above or below one of them
+    at = columns.pop(0 if rng.integers(2) else -1) if relation == "near" else columns[int(rng.integers(number))]
     yield landmark, LANDMARKS[landmark][0], 1 if relation == "near" else 1 - things, at
     for column in columns:
         yield thing, COLOURS[colour], things, column
