@@ -187,7 +187,7 @@ def test_order_does_not_matter(parts, options):
         ("multitask{mnli,}", ["''", "valid: "]),
         ("mnli{squad_v1,hellaswag}", ["mnli is a single task"]),
         ("mnli+sampler=uniform", ["goes with multitask", "mnli is a single task"]),
-        ("multitask+smpler=uniform", ["'smpler'", "did you mean 'sampler'", "valid: attention_dropout, mlm, sampler, train"]),
+        ("multitask+smpler=uniform", ["'smpler'", "did you mean 'sampler'", "valid: attention_dropout, control, match, mlm, sampler, train"]),
         ("multitask+sampler=unifrm", ["'unifrm'", "did you mean 'uniform'", "temperature:T[:CAP]"]),
         ("multitask+sampler=uniform:3", ["the form uniform"]),
         ("multitask+sampler=temperature", ["the form temperature:T[:CAP]"]),

@@ -19,7 +19,8 @@ def test_mini_runs_on_real_text(tmp_path, real_data):
     small = {
         "extends": "mini", "name": "micro", "title": "mini, cut down", "intermediates": ["none"],
         "data": {"limits": {"train": 16, "dev": 8, "test": 6},
-                 "task_limits": {t: {"train": 16, "dev": 8, "test": 6} for t in ("tatoeba", "udpos", "xquad", "squad_v1", "hellaswag")}},
+                 "task_limits": {t: {"train": 16, "dev": 8, "test": 6} for t in (
+                     "tatoeba", "udpos", "xquad", "squad_v1", "hellaswag", "xquad_cross", "xquad_roman", "sentimix")}},
         "backbone": {"build": {"text": "folder", "languages": ["en", "de", "hi"], "lines": 120, "tokens": 4000, "batch_tokens": 512,
                                "length": 32, "architecture": {"width": 32, "layers": 2, "heads": 2, "feed_forward": 32,
                                                               "vocabulary": 1200, "max_length": 256}}},
@@ -38,3 +39,11 @@ def test_mini_runs_on_real_text(tmp_path, real_data):
     assert found["tatoeba"] >= 25
     assert found["ntrex"] == 4
     assert found["xnli"] >= 3
+    assert found[["xnli_cross", "xquad_cross", "xquad_roman", "udpos_mixed", "codemixed_qa", "sentimix"]].tolist() == [
+        6,
+        16,
+        4,
+        2,
+        1,
+        1,
+    ]

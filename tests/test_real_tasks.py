@@ -17,7 +17,7 @@ from xitt.study import Study, load_study, read_yaml
 from xitt.tasks import TASKS
 
 #: tasks with a repository of their own, and those whose data cannot be public
-IN_HUB_LAYOUT = [n for n, t in TASKS.items() if t.source.layout == "hub"]
+IN_HUB_LAYOUT = [n for n, t in TASKS.items() if t.source.layout == "hub" and not t.recast]
 #: label sets as their publishers name them, in this order
 NAMES = {
     "xnli": {"entailment", "neutral", "contradiction"}, "mnli": {"entailment", "neutral", "contradiction"},
@@ -78,9 +78,11 @@ def same(task: str, example: dict, raw: dict) -> None:
     """One decoded example against the row that it was made from."""
     row, column = TASKS[task], {k: v for k, v in TASKS[task].columns.items() if isinstance(v, str)}
     if row.kind == "classify":
-        assert (example["first"], example["second"]) == (raw[column["first"]], raw[column["second"]])
+        assert all(example[side] == raw[column[side]] for side in ("first", "second") if side in column)
         label = raw[column["label"]]
-        assert example["label"] == (row.labels[int(label)] if str(label).isdigit() else label)
+        assert example["label"] == (row.labels[int(label)] if str(label).isdigit() else str(label))
+    elif row.kind == "mlm":
+        assert example["text"] == raw[column["text"]]
     elif row.kind == "tag":
         assert example["tokens"] == raw["tokens"]
         assert len(example["tags"]) == len(raw[column["tags"]])

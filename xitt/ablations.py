@@ -106,8 +106,13 @@ def table(study: Study, option: str) -> pd.DataFrame:
         metric), change in points with its 95 % interval; ``q`` is Benjamini–Hochberg over the table. Row ``mean`` takes each target by its
         task score, as XTREME averages (paper_facts 3.1).
     """
+    return compared(study, pairs(study, option))
+
+
+def compared(study: Study, some: list[tuple[str, str]]) -> pd.DataFrame:
+    """Pairs of recipes, the first against the second, on the targets that both meet; columns as of :func:`table`."""
     rows = []
-    for variant, base in pairs(study, option):
+    for variant, base in some:
         both = [t for t in study.targets_of(variant) if t in study.targets_of(base) and "+" not in t]
         there = []
         for target in both:

@@ -87,6 +87,11 @@ class Features:
         """Longest row of each unit, in tokens."""
         return self.ids.lengths.reshape(self.units, self.group).max(axis=1) if self.units else np.zeros(0, np.int64)
 
+    @cached_property
+    def unit_tokens(self) -> np.ndarray:
+        """Tokens of each unit, those of all its rows together."""
+        return self.ids.lengths.reshape(self.units, self.group).sum(axis=1) if self.units else np.zeros(0, np.int64)
+
     def rows(self, units: np.ndarray) -> np.ndarray:
         """Row numbers of some units."""
         return (np.asarray(units)[:, None] * self.group + np.arange(self.group)).ravel()
@@ -179,6 +184,84 @@ class EpochOrder:
         if self._cached is None or self._cached[0] != epoch:
             self._cached = epoch, generator(self.seed, f"order {epoch}").permutation(self.units)
         return self._cached[1][position * self.batch : (position + 1) * self.batch]
+
+
+def epoch_tokens(tokens: np.ndarray, batch: int, steps: int, seed: int) -> int:
+    """Tokens that the first steps of an :class:`EpochOrder` read.
+
+    Parameters
+    ----------
+    tokens : ndarray (units,)
+        Tokens of each unit.
+    """
+    order = EpochOrder(len(tokens), batch, steps, seed)
+    epochs, rest = divmod(steps, order.per_epoch)
+    last = range(steps - rest, steps)
+    return epochs * int(tokens.sum()) + sum(int(tokens[order[s]].sum()) for s in last)
+
+
+class _Endless:
+    """Units in the order of :class:`EpochOrder`, epoch after epoch, taken by tokens."""
+
+    def __init__(self, tokens: np.ndarray, seed: int):
+        self.tokens, self.seed, self.epoch, self.place = tokens, seed, 0, 0
+        self.units, self.ends = np.zeros(0, np.int64), np.zeros(1, np.int64)  # ends[i]: tokens of the first i units
+
+    def take(self, wanted: float) -> tuple[np.ndarray, int]:
+        """The next units whose tokens come nearest to what is wanted, one at the least; with their tokens."""
+        goal, first = self.ends[self.place] + wanted, self.place
+        while self.place + 1 >= len(self.ends) or self.ends[-1] < goal:
+            drawn = generator(self.seed, f"order {self.epoch}").permutation(len(self.tokens))
+            self.units, self.epoch = np.concatenate([self.units, drawn]), self.epoch + 1
+            self.ends = np.concatenate([self.ends, self.ends[-1] + np.cumsum(self.tokens[drawn])])
+        end = max(int(np.searchsorted(self.ends, goal)), first + 1)
+        if end > first + 1 and goal - self.ends[end - 1] <= self.ends[end] - goal:
+            end -= 1
+        self.place = end
+        return self.units[first:end], int(self.ends[end] - self.ends[first])
+
+
+def token_shares(
+    tokens: list[np.ndarray], draws: np.ndarray, total: int, seed: int
+) -> tuple[list[list[np.ndarray]], int]:
+    """Units of each step such that all steps together read a given number of tokens.
+
+    Every step has the same share of the tokens. It takes examples of its part, in the order that they would have anyway, until its
+    share and those of the steps before are used as nearly as whole examples allow: what one step reads too much, the next reads less.
+
+    Parameters
+    ----------
+    tokens : list of ndarray (units,)
+        Tokens of each unit, by part.
+    draws : ndarray of int (steps,)
+        Number of the part of each step.
+    total : int
+        Tokens of all steps.
+
+    Returns
+    -------
+    batches : list of list of ndarray
+        Units of the steps of each part.
+    used : int
+        Their tokens; within one example of ``total`` wherever a share holds an example.
+    """
+    streams, found, used = [_Endless(t, seed) for t in tokens], [[] for _ in tokens], 0
+    for step, part in enumerate(draws):
+        units, more = streams[part].take(total * (step + 1) / len(draws) - used)
+        found[part].append(units)
+        used += more
+    return found, used
+
+
+class Listed:
+    """Batches that are there already, in order."""
+
+    def __init__(self, batches: list[np.ndarray]):
+        self.batches, self.steps = batches, len(batches)
+        self.mean = float(np.mean([len(b) for b in batches])) if batches else 0.0  # units of a batch
+
+    def __getitem__(self, step: int) -> np.ndarray:
+        return self.batches[step]
 
 
 class TokenOrder:

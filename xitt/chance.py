@@ -105,7 +105,7 @@ def about(study: Study, what: str, split: str = "test", interval: str = "", ring
 
 # --- the map -------------------------------------------------------------------------------------------------------
 def scores(study: Study, recipe: str = "none", tidy: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Score of every language and target of one row.
+    """Score of one row in every language and target of the main table.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def scores(study: Study, recipe: str = "none", tidy: pd.DataFrame | None = None)
     tidy = study.results() if tidy is None else tidy
     levels = chance_levels(tidy, study.tasks)
     rows = []
-    for target in study.targets:
+    for target in study.main[1]:
         own = tidy[(tidy["intermediate"] == recipe) & (tidy["target"] == target)]
         own = own[own["metric"] == study.tasks[target].metrics[0]]
         ring = flags(study, recipe, target, levels=levels) if len(own) else {}
@@ -140,7 +140,7 @@ class LanguageMap:
     def html(self) -> str:
         """The map as a table: one row per language, the mean first."""
         by_place = {(r["language"], r["target"]): r for r in self.cells.to_dict("records")}
-        here = [t for t in self.study.targets if any(t == target for _, target in by_place)]
+        here = [t for t in self.study.main[1] if any(t == target for _, target in by_place)]
         names = order(language for language, _ in by_place)
         rows = [
             (Raw(f"<code>{html.escape(x)}</code>"), *(_map_cell(by_place.get((x, t))) for t in here)) for x in names

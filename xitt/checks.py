@@ -208,9 +208,15 @@ def _occurrences(text: str, part: str) -> list[int]:
     return found
 
 
+def _mlm(row: Task, e: Example, raw: Example) -> Example:
+    if not isinstance(e["text"], str):
+        raise ValueError(f"a text is expected, not {e['text']!r}")
+    return e
+
+
 def _bitext(row: Task, e: Example, raw: Example) -> Example:
     e["first"], e["second"] = e["first"].strip(), e["second"].strip()
     return e
 
 
-_CHECKS = {"classify": _classify, "choose": _choose, "tag": _tag, "span": _span, "bitext": _bitext}
+_CHECKS = {"classify": _classify, "choose": _choose, "tag": _tag, "span": _span, "bitext": _bitext, "mlm": _mlm}

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-from . import hub, own_files, pools, readers, translated
+from . import captions, crossed, hub, memo, own_files, pools, readers, translated
 from .checks import column_value, normalise, whole
 from .errors import DataError
 from .schema import Data
-from .sizes import PUBLISHED, published
+from .sizes import PUBLISHED, published, shares_of
 from .study import Study
 from .tasks import Rows, Task
 
@@ -73,6 +75,7 @@ class World:
     key: str
     data: Data = field(compare=False)
     rows: Rows = field(compare=False)
+    kept: Path | None = field(default=None, compare=False)  # where generated splits are kept
 
 
 def world(study: Study) -> World:
@@ -83,7 +86,8 @@ def world(study: Study) -> World:
         for n, t in study.params.tasks.items()
     }
     files = translated.stamps(study.params.data)
-    return World(key + (json.dumps([own, files]) if own or files else ""), study.params.data, study.tasks)
+    key += json.dumps([own, files]) if own or files else ""
+    return World(key, study.params.data, study.tasks, study.out / "data")
 
 
 def load(study: Study, task: str, split: str, language: str = "en") -> Split:
@@ -135,6 +139,18 @@ def training(study: Study, task: str, languages: tuple[str, ...] = ("en",)) -> S
 
 @lru_cache(maxsize=256)
 def _load(where: World, task: str, split: str, language: str) -> Split:
+    return _kept(where, task, split, language, lambda: _read(where, task, split, language))
+
+
+def _kept(where: World, task: str, split: str, language: str, make: Callable[[], Split]) -> Split:
+    """A split of the pocket from disk where it is there (``xitt.memo``), of another source as it is read."""
+    row = where.rows[task]
+    folder = where.kept if readers.origin(where.data, row) == "pocket" and not row.own else None
+    fields = memo.content(folder, (task, split, language), {"world": where.key}, lambda: vars(make()))
+    return Split(**{**fields, "problems": tuple(fields["problems"])})
+
+
+def _read(where: World, task: str, split: str, language: str) -> Split:
     data, row = where.data, where.rows[task]
     limit = _limit(data, task, split)
     if row.parts:
@@ -144,7 +160,7 @@ def _load(where: World, task: str, split: str, language: str) -> Split:
         raw = pools.read(data, row, split, language, limit, _languages(data, row, "test"))
         examples = raw.rows
     else:
-        raw = readers.read(data, row, split, language, limit)
+        raw = _reader(row).read(data, row, split, language, limit)
         row = replace(row, labels=_label_set(where, task)) if where.rows[task].own else row
         lost = translated.lost(row, language, raw.rows, raw.where)
         places = raw.places or [""] * len(raw.rows)
@@ -178,7 +194,7 @@ def _join(where: World, row: Task, split: str, limit: int | None, language: str)
     """Examples of all parts, one part after the other; a limit is shared by size, so that every part keeps its share."""
     data, rows = where.data, [_placed(where.data, where.rows[p], split, language) for p in row.parts]
     totals = [readers.read(data, part, split, language, 1).total for part in rows]
-    shares = _shares(totals, limit)
+    shares = shares_of(totals, limit)
     examples, problems, sizes, commits = [], [], [], []
     for part, share in zip(rows, shares, strict=True):
         raw = readers.read(data, part, split, language, share)
@@ -191,17 +207,6 @@ def _join(where: World, row: Task, split: str, limit: int | None, language: str)
     commit = " ".join(dict.fromkeys(c for c in commits if c))
     fingerprint = _fingerprint(examples, commit)
     return Split(row.name, split, language, examples, sum(totals), fingerprint, commit, size, tuple(problems))
-
-
-def _shares(totals: list[int], limit: int | None) -> list[int]:
-    """Sizes that add up to the limit, in proportion to the totals; at least one each."""
-    if limit is None or limit >= sum(totals):
-        return totals
-    shares = [max(1, t * limit // sum(totals)) for t in totals]
-    by_rest = sorted(range(len(totals)), key=lambda i: -(totals[i] * limit % sum(totals)))
-    for i in by_rest[: max(0, limit - sum(shares))]:
-        shares[i] += 1
-    return shares
 
 
 def pool(study: Study, task: str) -> Split:
@@ -220,9 +225,11 @@ def pool(study: Study, task: str) -> Split:
 
 @lru_cache(maxsize=4)
 def _pool(where: World, task: str) -> Split:
-    data, row = where.data, where.rows[task]
-    raw = pools.candidates(data, row, _languages(data, row, "test"))
-    return Split(task, "pool", "all", raw.rows, raw.total, _fingerprint(raw.rows))
+    def make() -> Split:
+        raw = pools.candidates(where.data, where.rows[task], _languages(where.data, where.rows[task], "test"))
+        return Split(task, "pool", "all", raw.rows, raw.total, _fingerprint(raw.rows))
+
+    return _kept(where, task, "pool", "all", make)
 
 
 def labels(study: Study, task: str) -> tuple[str, ...]:
@@ -275,9 +282,8 @@ def _languages(data: Data, row: Task, split: str) -> tuple[str, ...]:
     if readers.origin(data, row) == "pocket":
         from .pocket import hub as pocket
 
-        wanted = pocket.languages(row.name)
-    if data.languages is not None:
-        wanted = tuple(x for x in wanted if x in data.languages)
+        wanted = pocket.languages(crossed.plain(row).name)
+    wanted = crossed.languages(data, row, wanted)
     if readers.origin(data, row) == "folder" and data.missing == "skip":
         wanted = tuple(x for x in wanted if _present_there(data, row, split, x))
     if not wanted:
@@ -285,12 +291,17 @@ def _languages(data: Data, row: Task, split: str) -> tuple[str, ...]:
     return wanted
 
 
+def _reader(row: Task):
+    """The module that knows a row's layout."""
+    return pools if row.kind == "dual" else captions if row.source.layout == "captions" else readers
+
+
 def _present(where: World, row: Task, split: str, language: str) -> bool:
     return all(_present_there(where.data, where.rows[p], split, language) for p in row.parts or (row.name,))
 
 
 def _present_there(data: Data, row: Task, split: str, language: str) -> bool:
-    return (pools if row.kind == "dual" else readers).present(data, row, split, language)
+    return _reader(row).present(data, row, split, language)
 
 
 def check_there(study: Study, task: str, split: str, language: str) -> None:
@@ -374,8 +385,7 @@ def _counts(data: Data, rows: Rows, row: Task, split: str) -> dict[str, int | No
     """Examples by language; ``None`` where it is on the hub and not in the cache."""
     if row.parts:
         return {p: _counts(data, rows, rows[p], split)["en"] for p in row.parts}
-    module = pools if row.kind == "dual" else readers
-    return {x: module.count(data, row, split, x) for x in _asked(data, row, split)}
+    return {x: _reader(row).count(data, row, split, x) for x in _asked(data, row, split)}
 
 
 def _sizes(data: Data, row: Task) -> dict[str, int]:

@@ -6,6 +6,8 @@ Sources: ``evaluate.py`` of google-research/xtreme at 838c13b (languages per tas
 
 from __future__ import annotations
 
+import re
+
 #: language → name of its udpos config in google/xtreme (the last five: XTREME-R, UD 2.7, not on the hub in this form)
 UD_NAMES = {
     "af": "Afrikaans", "ar": "Arabic", "bg": "Bulgarian", "de": "German", "el": "Greek", "en": "English",
@@ -60,3 +62,23 @@ XTREME_R = {
     "tatoeba": _codes("az lt pl uk ro"),
     "xquad": _codes("ro"),
 }
+
+
+_PAIR = re.compile(r"^([a-z]{2,3})-([a-z]{2,3})$")
+
+
+def parts(code: str) -> tuple[str, ...]:
+    """Languages that a code names: both of ``en-de`` (first text–second text) and of ``tr+de`` (within sentences); ``hi-Latn`` is one.
+
+    Examples
+    --------
+    >>> parts("en-de"), parts("hi-Latn+en"), parts("hi-Latn")
+    (('en', 'de'), ('hi-Latn', 'en'), ('hi-Latn',))
+    """
+    pair = _PAIR.match(code)
+    return pair.groups() if pair else tuple(code.split("+"))
+
+
+def spoken(code: str) -> tuple[str, ...]:
+    """The same without their scripts: ``hi-Latn+en`` is Hindi and English."""
+    return tuple(x.partition("-")[0] for x in parts(code))

@@ -26,14 +26,17 @@ CHARACTERS: dict[str, tuple[float, ...]] = {
     "squad_v2": (688, 44), "squad_v1": (938, 64),  # m
     "hellaswag": (180,), "cosmosqa": (434,), "commonsenseqa": (81,),  # m
     "ccg": (130,),  # a: as udpos
+    "code_defect": (2167,), "code_clone": (2946,), "code_translation": (403,), "code_cloze": (236,), "code_mlm": (2167,),  # m
+    "code_search": (1670,),  # a: a function of code_clone and a description of 200
     "siqa": (140,), "copa": (76,),  # a: as xcopa, with a context before
     "xnli": (137,), "pawsx": (241,), "udpos": (110,), "panx": (43,), "xquad": (600, 57), "xcopa": (76,), "lareqa": (64, 1235),  # m
     "mlqa": (700, 55), "tydiqa": (600, 50),  # a: as xquad
     "tatoeba": (35,), "ntrex": (130,), "bucc2018": (130,),  # m; a: as ntrex
     "mewslix": (400, 400),  # a: cut at 64 pieces
+    "image_text": (62,), "caption_mlm": (62,), "caption_retrieval": (64,),  # m; patches are not counted
 }  # fmt: skip
 #: choices per question (paper_facts 1.2, 3)
-CHOICES = {"hellaswag": 4, "cosmosqa": 4, "commonsenseqa": 5, "siqa": 3, "copa": 2, "xcopa": 2}
+CHOICES = {"code_cloze": 4, "hellaswag": 4, "cosmosqa": 4, "commonsenseqa": 5, "siqa": 3, "copa": 2, "xcopa": 2}
 #: share of a corpus's sentences that have a gold partner, by the design of BUCC; only the gold pairs are published (xitt.sizes)
 BUCC_GOLD = 0.025
 #: candidates of the pools (paper_facts 3.5: Mewsli-X, LAReQA)
@@ -142,7 +145,7 @@ def shape(row: Task, characters, length: int, choices: int = 1) -> tuple[float, 
         return 2.0, float(np.mean(sides))
     if row.kind == "bitext":
         return 2.0, float(min(pieces[0] + 2, length))
-    special = 2 if row.kind == "tag" else 4
+    special = 2 if row.kind in ("tag", "caption") else 4
     return float(choices), float(min(pieces[0] + special, length))
 
 
@@ -152,6 +155,8 @@ def _characters(name: str, example: dict) -> tuple[float, ...]:
         return (len(" ".join(example["tokens"])),)
     if name == "span":
         return len(example["context"]), len(example["question"])
+    if name == "caption":
+        return (len(example["text"]),)
     if name == "choose":
         return (len(example["prompt"]) + float(np.mean([len(c) for c in example["choices"]])),)
     if name == "dual":

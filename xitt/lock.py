@@ -152,9 +152,9 @@ def _datasets(
             continue
         done.add(row.name)
         todo += [n for n in (row.train, row.first, *row.parts) if n]
-        if origin(row) != "hub":
+        if origin(row) != "hub" or row.source.layout == "mixed":
             continue
-        if row.source.layout == "hub":
+        if row.source.layout in ("hub", "crossed", "romanised"):
             yield row.source.repository, row.source.revision
         for language, (repository, _) in row.source.elsewhere.items():
             if languages is None or language in languages:

@@ -60,6 +60,12 @@ def accuracy_counts(frame) -> np.ndarray:
     return np.stack([right, np.ones_like(right)], axis=1)
 
 
+def piece_counts(frame) -> np.ndarray:
+    """(right, all) per example, of labels or of pieces separated by blanks; an example without any counts nothing."""
+    pairs = [(g.split(), p.split()) for g, p in zip(frame["gold"], frame["prediction"], strict=True)]
+    return np.array([(sum(a == b for a, b in zip(g, p, strict=True)), len(g)) for g, p in pairs], float)
+
+
 def token_accuracy_counts(frame) -> np.ndarray:
     """(correct tags, tags) per sentence."""
     rows = [(sum(g == p for g, p in zip(gold, tags, strict=True)), len(gold)) for gold, tags in _tag_rows(frame)]
@@ -325,6 +331,7 @@ METRICS: dict[tuple[str, str], Metric] = {
     ("classify", "accuracy"): Metric("accuracy", accuracy_counts, _share),
     ("choose", "accuracy"): Metric("accuracy", accuracy_counts, _share),
     ("bitext", "accuracy"): Metric("accuracy", accuracy_counts, _share),
+    ("caption", "accuracy"): Metric("accuracy", piece_counts, _share),
     ("tag", "f1"): Metric("f1", chunk_counts, _f1),
     ("tag", "accuracy"): Metric("accuracy", token_accuracy_counts, _share),
     ("span", "f1"): Metric("f1", answer_f1_counts, _share),

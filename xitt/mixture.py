@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from .batching import Features, generator
+from .batching import Features, Listed, generator, token_shares
 from .kinds import Kind
 from .recipes import Sampler
 
@@ -56,16 +56,23 @@ class Mixture:
         How likely each is drawn.
     steps : int
     seed : int
+    tokens : int or None
+        So many are read in all, the same share in each step, in place of the batches of the parts' own orders.
 
     Attributes
     ----------
     draws : ndarray of int (steps,)
         Number of the part of each step.
+    tokens : int or None
+        Tokens that are read where they are given, to within one example.
     """
 
-    def __init__(self, parts: tuple[Part, ...], probability: np.ndarray, steps: int, seed: int):
+    def __init__(self, parts: tuple[Part, ...], probability: np.ndarray, steps: int, seed: int, tokens: int | None = None):  # fmt: skip
         self.parts, self.steps = parts, steps
-        self.draws = generator(seed, "mixture").choice(len(parts), steps, p=probability)
+        self.draws, self.tokens = draws(probability, steps, seed), None
+        if tokens is not None:
+            batches, self.tokens = token_shares([p.features.unit_tokens for p in parts], self.draws, tokens, seed)
+            self.parts = tuple(replace(p, order=Listed(b)) for p, b in zip(parts, batches, strict=True))
         self._own = np.zeros(steps, np.int64)  # how many steps the part had before
         for number in range(len(parts)):
             here = self.draws == number
@@ -106,6 +113,11 @@ class Alone:
 
     def losses(self, last: int, values: list[float]) -> dict[str, float]:
         return {}
+
+
+def draws(probability: np.ndarray, steps: int, seed: int) -> np.ndarray:
+    """Number of the part of each step."""
+    return generator(seed, "mixture").choice(len(probability), steps, p=probability)
 
 
 def probabilities(sampler: Sampler, sizes: Mapping[str, int], mlm: float = 0.0) -> np.ndarray:

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 from . import backbone as encoders
-from . import data, encoded, mixture, phases, recipes, train
-from .batching import EpochOrder, torch_seed
+from . import data, encoded, matching, mixture, phases, recipes, train
+from .batching import EpochOrder, Listed, torch_seed
 from .errors import DataError
 from .kinds import kind
 from .metrics import null_threshold
@@ -60,6 +60,8 @@ def hyper(study: Study, recipe: str) -> Hyper:
         layers = [phases.DEFAULTS, {**p.recipe.model_dump(exclude_none=True, exclude={"preset"}), "max_steps": None}]
         if recipes.MULTITASK in p.recipes:
             layers.append(p.recipes[recipes.MULTITASK].model_dump(exclude_none=True))
+        if parsed.match:
+            layers.append({"max_steps": None})
         h = Hyper(**{k: v for layer in layers for k, v in layer.items()})
     else:
         h = replace(phases.hyper(study, parsed.name), max_steps=None)  # its cap is on its own steps
@@ -72,11 +74,11 @@ def hyper(study: Study, recipe: str) -> Hyper:
 def spec(study: Study, recipe: str, seed: int, encoder) -> Spec:
     """Specification of a mixed training: every part's data, recipe and versions, how they are mixed, encoder, seed."""
     parsed = recipes.parse(recipe, study.tasks)
-    parts = [_part_inputs(study, recipe, task, encoder) for task in study.tasks_of(recipe)]
+    parts = [_part_inputs(study, recipe, task, encoder, seed) for task in study.tasks_of(recipe)]
     inputs = {
         "parts": parts, "sampler": str(parsed.sampler), "encoder": encoder.identity, "seed": seed,
         "hyper": asdict(hyper(study, recipe)), "precision": study.params.engine.precision,
-        **phases.without_attention_dropout(study, "intermediate", recipe),
+        **phases.without_attention_dropout(study, "intermediate", recipe), **matching.inputs(study, recipe, encoder),
         "versions": {"train": train.VERSION, "mixture": mixture.VERSION},
     }  # fmt: skip
     if parsed.mlm:
@@ -85,10 +87,16 @@ def spec(study: Study, recipe: str, seed: int, encoder) -> Spec:
     return Spec("intermediate", f"01.{parsed.file_name}.s{seed}", inputs)
 
 
-def _part_inputs(study: Study, recipe: str, task: str, encoder) -> dict:
+def _part_inputs(study: Study, recipe: str, task: str, encoder, seed: int) -> dict:
     """What the task's own training would be specified by, less what the mixture decides."""
-    alone = phases.train_spec(study, task, "intermediate", recipe, 0, encoder).inputs
-    own = ("epochs", "batch", "length", "max_steps", "eval_examples")
+    alone = phases.train_spec(study, task, "intermediate", recipe, seed, encoder).inputs
+    own = (
+        "epochs",
+        "batch",
+        "length",
+        "max_steps",
+        "eval_examples",
+    )  # of a matched recipe the first two and the cap are empty
     return {**{k: alone[k] for k in ("task", "data", "versions")}, "hyper": {k: alone["hyper"][k] for k in own}}
 
 
@@ -111,10 +119,11 @@ def _lines(study: Study, recipe: str) -> list[dict]:
     from .schema import Build
 
     source, parsed = study.params.data, recipes.parse(recipe, study.tasks)
-    steps = 0
-    for task in study.tasks_of(recipe):
-        steps += phases.hyper(study, task).steps(len(phases.training_set(study, task, "intermediate", recipe)))
-    count = (mixture.total_steps([steps], parsed.mlm) - steps) * _mlm_recipe(study)["batch"]
+    steps, own = 0, parsed.match or recipe
+    for task in study.tasks_of(own):
+        steps += phases.hyper(study, task).steps(len(phases.training_set(study, task, "intermediate", own)))
+    raw = round(steps * parsed.mlm) if parsed.match else mixture.total_steps([steps], parsed.mlm) - steps
+    count = raw * _mlm_recipe(study)["batch"]
     if source.source == "pocket":
         from .pocket.languages import LANGUAGES as there
     elif source.folder:
@@ -146,16 +155,21 @@ def fit(study: Study, recipe: str, folder: Path, encoder, seed: int) -> dict:
     where = replace(phases.device(study), **phases.without_attention_dropout(study, "intermediate", recipe))
     tokenizer = encoders.load_tokenizer(encoder.path)
     names, h = study.tasks_of(recipe), hyper(study, recipe)
-    read = {n: phases.training_set(study, n, "intermediate", recipe) for n in names}
+    read = {n: phases.training_set(study, n, "intermediate", recipe, seed) for n in names}
     parts = tuple(_part(study, name, read[name], tokenizer, encoder, seed) for name in names)
     own = [phases.hyper(study, p.name).steps(p.features.units) for p in parts]
-    steps = min(mixture.total_steps(own, parsed.mlm), h.max_steps or 2**62)
+    goal = matching.goal(study, recipe, seed, tokenizer)
+    steps = goal.steps if goal else min(mixture.total_steps(own, parsed.mlm), h.max_steps or 2**62)
     p = mixture.probabilities(parsed.sampler, {x.name: x.features.units for x in parts}, parsed.mlm)
     if parsed.mlm:
         parts += (_mlm_part(study, recipe, tokenizer, encoder, seed),)
     model = SharedEncoder([x.model for x in parts])
-    mixed = mixture.Mixture(parts, p, steps, seed)
-    scores = {x.name: (x.model, _dev_score(study, x.name, tokenizer, where)) for x in parts if _has_dev(study, x.name)}
+    mixed = mixture.Mixture(parts, p, steps, seed, goal and goal.tokens)
+    if goal:
+        goal.check(recipe, mixed.tokens, max(int(x.features.unit_tokens.max()) for x in parts))
+    scores = {
+        x.name: (x.model, _dev_score(study, x.name, tokenizer, where)) for x in parts if _has_dev(study, x.name, recipe)
+    }
     dev = DevMean(scores) if scores else None
     summary = train.fit_mixture(model, mixed, h, seed, where, folder, tokenizer.pad_token_id, recipe, dev)
     silence = {
@@ -171,14 +185,14 @@ def fit(study: Study, recipe: str, folder: Path, encoder, seed: int) -> dict:
     (folder / "best.safetensors").unlink(missing_ok=True)
     shared = ("lr", "weight_decay", "warmup", "clip", "eval_every", "max_steps", "eps")
     summary["hyper"] = {k: summary["hyper"][k] for k in shared}
-    summary["parts"] = {x.name: _facts(study, x, p[i], mixed.draws == i) for i, x in enumerate(parts)}
+    summary["parts"] = {x.name: _facts(study, x, p[i], mixed.draws == i) for i, x in enumerate(mixed.parts)}
     return {
         "task": parsed.name, "tasks": list(names), "recipe": recipe, "seed": seed, "weights": weights, "heads": heads,
         "parent": None, "encoder": encoders.open_folder(folder / "model", "").identity,
         "data": {"train": [sum(map(len, read.values())), sum(t.total for t in read.values())],
                  "revision": {n: t.commit for n, t in read.items()},
                  **({} if parsed.train == ("en",) else {"languages": list(parsed.train)})},
-        "training": summary, **({"null_thresholds": silence} if silence else {}), "wall_seconds": round(time.monotonic() - begin, 1),
+        "training": summary, **({"match": goal.record()} if goal else {}), **({"null_thresholds": silence} if silence else {}), "wall_seconds": round(time.monotonic() - begin, 1),
         "provenance": provenance(study.root, where.name, where.precision, summary["attention"]),
     }  # fmt: skip
 
@@ -189,32 +203,22 @@ def _part(study: Study, task: str, training: data.Split, tokenizer, encoder, see
     k = kind(row.kind)
     labels = data.labels(study, task)
     features = encoded.features(study, k, training, tokenizer, h.length, labels)
-    model = encoders.new_model(encoder.path, k.auto_class, torch_seed(seed, "init"), **k.labels(labels))
-    k.head(model)
+    if k.pretrained_head:
+        model = phases.with_head(encoder, k.auto_class, task)
+        k.head(model, features, torch_seed(seed, "init"))
+    else:
+        model = encoders.new_model(encoder.path, k.auto_class, torch_seed(seed, "init"), **k.labels(labels))
+        k.head(model)
     order = EpochOrder(features.units, h.batch, h.steps(features.units), seed)
     return mixture.Part(task, model, k, features, order)
 
 
 def _mlm_part(study: Study, recipe: str, tokenizer, encoder, seed: int) -> mixture.Part:
-    """MLM with the head that the encoder was pre-trained with (paper_facts 2.1).
-
-    Raises
-    ------
-    DataError
-        If the encoder comes without that head.
-    """
-    from safetensors import safe_open
-
+    """MLM on raw text, with the head that the encoder was pre-trained with."""
     k, h = kind("mlm"), _mlm_recipe(study)
-    keys: set[str] = set()
-    for file in encoder.path.glob("*.safetensors"):
-        with safe_open(file, "pt") as tensors:
-            keys |= set(tensors.keys())
-    if not any(key.startswith("lm_head.") for key in keys):
-        raise DataError(f"recipe {recipe}: the backbone has no MLM head (lm_head) to go on with: {encoder.path}")
     lines = _lines(study, recipe)
     features = encoded.of(study, k, lines, {"lines": fingerprint(lines)}, tokenizer, h["length"])
-    model = encoders.load_model(encoder.path, k.auto_class)
+    model = phases.with_head(encoder, k.auto_class, recipe)
     order = EpochOrder(features.units, h["batch"], 0, seed)
     return mixture.Part("mlm", model, k, features, order)
 
@@ -236,8 +240,8 @@ class DevMean:
         return sum(self.parts.values()) / len(self.parts)
 
 
-def _has_dev(study: Study, name: str) -> bool:
-    return name in study.tasks and "dev" in study.tasks[name].source.splits
+def _has_dev(study: Study, name: str, recipe: str) -> bool:
+    return name in study.tasks and phases.has_dev(study, name, "intermediate", recipe)
 
 
 def _dev_score(study: Study, task: str, tokenizer, where) -> phases.DevScore:
@@ -246,8 +250,9 @@ def _dev_score(study: Study, task: str, tokenizer, where) -> phases.DevScore:
 
 def _facts(study: Study, part: mixture.Part, probability: float, drawn) -> dict:
     h = _mlm_recipe(study) if part.name == "mlm" else asdict(phases.hyper(study, part.name))
+    batch = round(part.order.mean) if isinstance(part.order, Listed) else h["batch"]
     return {
-        "units": part.features.units, "batch": h["batch"], "length": h["length"],
+        "units": part.features.units, "batch": batch, "length": h["length"],
         "probability": round(float(probability), 6), "steps": int(drawn.sum()),
     }  # fmt: skip
 

@@ -141,12 +141,15 @@ def encode(model, batch: dict, at=None):
 
     Parameters
     ----------
+    batch : dict
+        ``inputs_embeds`` (1, tokens, width) in it goes before ``input_ids``.
     at : Tensor of int or bool (tokens,), optional
         Places that are read: what follows the last attention is computed for them alone.
     """
     base = model.base_model
     how = {name: batch[name] for name in ("position_ids", "cu_seqlens", "segments")}
-    hidden = base.embeddings(input_ids=batch["input_ids"], position_ids=batch["position_ids"])
+    given = "inputs_embeds" if "inputs_embeds" in batch else "input_ids"
+    hidden = base.embeddings(**{given: batch[given]}, position_ids=batch["position_ids"])
     *layers, last = base.encoder.layer
     for layer in layers:
         hidden = layer(hidden, None, **how)

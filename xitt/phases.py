@@ -13,7 +13,8 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from . import data, encoded, own, recipes, tasks
+from . import control, data, encoded, own, recipes, tasks
+from .errors import DataError
 from .kinds import kind
 from .metrics import METRICS, null_threshold, task_score
 from .pretrained import backbone, backbone_ready
@@ -130,8 +131,15 @@ def train_task(
     weights: bool = False,
 ) -> Run:
     """Train one task on an encoder, unless that run is there; with ``weights`` also where only its weights were let go."""
+    from . import twins
+
     spec = train_spec(study, task, phase, recipe, seed, encoder)
-    return _once(study, spec, lambda folder: _fit(study, task, spec, folder, encoder, seed, recipe, parent), weights)
+
+    def make(folder: Path) -> dict:
+        made = twins.copied(study, task, spec, folder, seed, recipe)
+        return made or _fit(study, task, spec, folder, encoder, seed, recipe, parent)
+
+    return _once(study, spec, make, weights)
 
 
 def _once(study: Study, spec: Spec, make: Callable[[Path], dict], weights: bool) -> Run:
@@ -147,10 +155,26 @@ def _once(study: Study, spec: Spec, make: Callable[[Path], dict], weights: bool)
     return Run(study, folder.path, record)
 
 
-def training_set(study: Study, task: str, phase: str, recipe: str) -> data.Split:
-    """What a task is trained on: English, but for intermediate recipes that say otherwise (``mnli+train=de``)."""
-    intermediate = phase == "intermediate"
-    return data.training(study, task, recipes.parse(recipe, study.tasks).train if intermediate else ("en",))
+def training_set(study: Study, task: str, phase: str, recipe: str, seed: int = 0) -> data.Split:
+    """What a task is trained on: English as it is, but for intermediate recipes that say otherwise (``mnli+train=de``, ``+control=labels``)."""
+    if phase != "intermediate":
+        return data.training(study, task)
+    parsed = recipes.parse(recipe, study.tasks)
+    return control.training(study, task, parsed.train, parsed.control, seed)
+
+
+def has_dev(study: Study, task: str, phase: str, recipe: str) -> bool:
+    """Whether dev scores choose the checkpoint: not of a control, whose labels say nothing about the dev set."""
+    if phase == "intermediate" and recipes.parse(recipe, study.tasks).control:
+        return False
+    return "dev" in study.tasks[task].source.splits
+
+
+def run_hyper(study: Study, task: str, phase: str, recipe: str) -> Hyper:
+    """Hyper-parameters of one training: of a recipe that is matched to another, epochs, batch and cap are the other's."""
+    h = hyper(study, task)
+    matched = phase == "intermediate" and recipes.parse(recipe, study.tasks).match
+    return replace(h, epochs=0, batch=0, max_steps=None) if matched else h
 
 
 def without_attention_dropout(study: Study, phase: str, recipe: str) -> dict:
@@ -163,19 +187,21 @@ def train_spec(study: Study, task: str, phase: str, recipe: str, seed: int, enco
     """Specification of a training: data, encoder, hyper-parameters, seed, versions."""
     from dataclasses import asdict
 
-    from . import train
+    from . import matching, train
 
-    row, h = study.tasks[task], hyper(study, task)
+    row, h = study.tasks[task], run_hyper(study, task, phase, recipe)
+    splits = ["train"] + ["dev"] * has_dev(study, task, phase, recipe)
     inputs = {
         "task": {"name": own.identity(row), "kind": row.kind, "labels": list(data.labels(study, task)), "metrics": list(row.metrics),
                  **({} if row.answer_rules == "squad" else {"answer_rules": row.answer_rules})},
-        "data": {s: (training_set(study, task, phase, recipe) if s == "train" else data.load(study, task, s)).fingerprint
-                 for s in ("train", "dev") if s in row.source.splits},
+        "data": {s: (training_set(study, task, phase, recipe, seed) if s == "train" else data.load(study, task, s)).fingerprint
+                 for s in splits if s in row.source.splits},
         "encoder": encoder.identity, "hyper": asdict(h), "seed": seed, "precision": study.params.engine.precision,
         **without_attention_dropout(study, phase, recipe),
+        **(matching.inputs(study, recipe, encoder) if phase == "intermediate" else {}),
         **({"first": train_spec(study, row.first, phase, recipe, seed, encoder).fingerprint} if row.first else {}),
         "versions": {"train": train.VERSION, "kind": kind(row.kind).version,
-                     "metric": METRICS[row.kind, row.metrics[0]].version},
+                     **({"metric": METRICS[row.kind, row.metrics[0]].version} if row.metrics else {})},
     }  # fmt: skip
     readable = recipes.file_name(recipe)
     label = f"01.{readable}.s{seed}" if phase == "intermediate" else f"02.{readable}.{task}.s{seed}"
@@ -186,28 +212,38 @@ def _fit(
     study: Study, task: str, spec: Spec, folder: Path, encoder, seed: int, recipe: str, parent: dict | None
 ) -> dict:
     from . import backbone as encoders
-    from . import train
+    from . import matching, train
     from .batching import EpochOrder, torch_seed
 
-    row, h, begin = study.tasks[task], hyper(study, task), time.monotonic()
+    row, h, begin = study.tasks[task], run_hyper(study, task, spec.phase, recipe), time.monotonic()
     where = replace(device(study), **without_attention_dropout(study, spec.phase, recipe))
     if before := _first_run(study, row, spec.phase, recipe, seed, encoder, parent):
         encoder = encoders.from_record(before.model, before.record, "")
     k, tokenizer = kind(row.kind), encoders.load_tokenizer(encoder.path)
     what = task if spec.phase == "intermediate" else f"{recipe} > {task}"
-    training = training_set(study, task, spec.phase, recipe)
+    training = training_set(study, task, spec.phase, recipe, seed)
     labels = data.labels(study, task)
     features = encoded.features(study, k, training, tokenizer, h.length, labels)
     if before:
         model = encoders.load_model(encoder.path, k.auto_class)
+    elif k.pretrained_head:
+        model = with_head(encoder, k.auto_class, recipe)
+        k.head(model, features, torch_seed(seed, "init"))
     else:
         model = encoders.new_model(encoder.path, k.auto_class, torch_seed(seed, "init"), **k.labels(labels))
         k.head(model)
-    order = EpochOrder(features.units, h.batch, h.steps(features.units), seed)
-    dev = DevScore(study, task, tokenizer, h, where) if "dev" in row.source.splits else None
+    goal = matching.goal(study, recipe, seed, tokenizer) if spec.phase == "intermediate" else None
+    if goal:
+        order = matching.order(goal, features, seed, recipe)
+    else:
+        order = EpochOrder(features.units, h.batch, h.steps(features.units), seed)
+    dev = DevScore(study, task, tokenizer, h, where) if has_dev(study, task, spec.phase, recipe) else None
     summary = train.fit(model, k, features, order, h, seed, where, folder, tokenizer.pad_token_id, what, dev)
-    more = {"null_threshold": null_threshold(dev.frame(model))} if dev and row.answer_rules == "squad_v2" else {}
-    checksum = encoders.save_model(model.cpu(), tokenizer, folder / "model", _card(study, row, recipe, seed, summary))
+    summary["hyper"] = {k: v for k, v in summary["hyper"].items() if not goal or k not in matching.REPLACED}
+    more = {"match": goal.record()} if goal else {}
+    if dev and row.answer_rules == "squad_v2":
+        more["null_threshold"] = null_threshold(dev.frame(model))
+    checksum = encoders.save_model(model.cpu(), tokenizer, folder / "model", card(study, row, recipe, seed, summary))
     (folder / "best.safetensors").unlink(missing_ok=True)
     if before:
         more["first"] = {"run": before.path.name, "weights": before.record["weights"]}
@@ -222,6 +258,27 @@ def _fit(
         "training": summary, **more, "wall_seconds": round(time.monotonic() - begin, 1),
         "provenance": provenance(study.root, where.name, where.precision, summary["attention"]),
     }  # fmt: skip
+
+
+def with_head(encoder, auto_class: str, recipe: str):
+    """The encoder with the MLM head that it was pre-trained with (paper_facts 2.1).
+
+    Raises
+    ------
+    DataError
+        If the encoder comes without that head.
+    """
+    from safetensors import safe_open
+
+    from .backbone import load_model
+
+    keys: set[str] = set()
+    for file in encoder.path.glob("*.safetensors"):
+        with safe_open(file, "pt") as tensors:
+            keys |= set(tensors.keys())
+    if not any(key.startswith("lm_head.") for key in keys):
+        raise DataError(f"recipe {recipe}: the backbone has no MLM head (lm_head) to go on with: {encoder.path}")
+    return load_model(encoder.path, auto_class)
 
 
 def _first_run(study: Study, row: tasks.Task, phase: str, recipe: str, seed: int, encoder, parent) -> Run | None:
@@ -264,7 +321,8 @@ Trained by xitt (study `{study}`), {steps:,} steps. Opens with `{auto}`; the tra
 """
 
 
-def _card(study: Study, row: tasks.Task, recipe: str, seed: int, summary: dict) -> str:
+def card(study: Study, row: tasks.Task, recipe: str, seed: int, summary: dict) -> str:
+    """Text of the model card of a run; ``summary`` is what :func:`xitt.train.fit` returns."""
     return _CARD.format(
         title=row.title,
         recipe=recipe,

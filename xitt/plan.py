@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from . import data, lengths, recipes
+from . import data, designs, lengths, recipes
 from .bench.work import Shape
-from .errors import DataError, ParameterError, unknown
+from .errors import DataError
 from .lengths import Extent
 from .rates import Rates, choose, elsewhere, known
 from .study import Study
@@ -46,6 +46,8 @@ class Plan:
 
     Attributes
     ----------
+    part : Study
+        The study, or one with the design alone that is planned.
     works : dict
         Key → work.
     asked : dict of str to int
@@ -56,6 +58,7 @@ class Plan:
 
     study: Study
     shape: Shape
+    part: Study
     works: dict[tuple, Work] = field(default_factory=dict)
     asked: dict[str, int] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
@@ -81,28 +84,17 @@ def plan(study: Study, design: str | None = None) -> Plan:
     DataError
         If the size of its backbone is not known here.
     """
-    study = _only(study, design)
-    made = Plan(study, _shape(study))
+    study = designs.among(study, design) if design else study
+    made = Plan(study, _shape(study), part=designs.alone(study, design) if design else study)
     sizes = _Sizes(made, _tokenizer(study))
     _backbone(made)
     for seed in study.seeds:
-        for recipe in study.intermediates:
+        for recipe in made.part.intermediates:
             if not study.is_ready(recipe):
                 _intermediate(made, sizes, recipe, seed)
-            for target in study.targets_of(recipe):
+            for target in made.part.targets_of(recipe):
                 _target(made, sizes, recipe, target, seed)
     return made
-
-
-def _only(study: Study, design: str | None) -> Study:
-    if design is None:
-        return study
-    found = [d for d in study.designs if d.name == design]
-    if not found:
-        raise ParameterError(unknown("design", design, [d.name for d in study.designs]))
-    return Study(
-        study.path, study.params.model_copy(update={"designs": (design,)}), tuple(found), study.root, study.tasks
-    )
 
 
 def _shape(study: Study) -> Shape:
@@ -193,25 +185,43 @@ def _training(made: Plan, sizes: _Sizes, task: str, share: float = 1.0) -> tuple
     return tokens, flops, steps
 
 
-def _intermediate(made: Plan, sizes: _Sizes, recipe: str, seed: int) -> None:
-    parsed, study = recipes.parse(recipe, made.study.tasks), made.study
+def _length(made: Plan, sizes: _Sizes, recipe: str) -> tuple[float, float, float]:
+    """(tokens, FLOPs, steps) of a recipe by its tasks' own hyper-parameters, under the cap of mixtures."""
+    study = made.study
     parts = [_training(made, sizes, task) for task in study.tasks_of(recipe)]
     tokens, flops, steps = (sum(x) for x in zip(*parts, strict=True))
+    mixture = recipes.parse(recipe, study.tasks).name == recipes.MULTITASK
     limit = (
         study.params.recipes[recipes.MULTITASK].max_steps
-        if recipes.MULTITASK in study.params.recipes and parsed.name == recipes.MULTITASK
+        if mixture and recipes.MULTITASK in study.params.recipes
         else None
     )
     if limit and steps > limit:
-        tokens, flops, steps = tokens * limit / steps, flops * limit / steps, limit
+        return tokens * limit / steps, flops * limit / steps, limit
+    return tokens, flops, steps
+
+
+def _intermediate(made: Plan, sizes: _Sizes, recipe: str, seed: int) -> None:
+    parsed, study = recipes.parse(recipe, made.study.tasks), made.study
+    tokens, flops, steps = _length(made, sizes, recipe)
     if parsed.name == recipes.MULTITASK and not parsed.sampler.given and parsed.sampler != recipes.Sampler():
         made.note("steps of a mixture taken as proportional to its tasks' sizes", recipe)
-    if parsed.mlm:
+    if parsed.match:
+        tokens, flops = _matched(made, sizes, parsed.match, tokens, flops)
+    elif parsed.mlm:
         raw = steps / (1 - parsed.mlm) * parsed.mlm * 32 * 40
         tokens, flops = tokens + raw, flops + made.shape.training(raw, raw * 40)
         made.note("MLM steps taken as 32 lines of 40 pieces (assumed)", recipe)
     name = study.tasks[parsed.name].kind if parsed.name in study.tasks else "classify"
     made.add((recipe, seed), Work("intermediate", name, tokens, flops))
+
+
+def _matched(made: Plan, sizes: _Sizes, reference: str, tokens: float, flops: float) -> tuple[float, float]:
+    """(tokens, FLOPs) of a training that is as long as another one; FLOPs per token stay those of its own examples."""
+    goal, cost, _ = _length(made, sizes, reference)
+    if not goal:
+        made.note("left out, since the length of what it is matched to is not at hand", reference)
+    return goal, goal * flops / tokens if tokens else cost
 
 
 def _fine_tuning(made: Plan, sizes: _Sizes, recipe: str, task: str, seed: int) -> None:
@@ -346,8 +356,8 @@ def lines(study: Study, design: str | None = None, device: str | None = None) ->
     made = plan(study, design)
     rates = choose(study, made.shape, device)
     frame = table(made, rates)
-    counted = jobs(made.study)
-    head = f"{study.name}: {len(made.study.intermediates)} intermediates x {len(made.study.targets)} targets x {len(study.seeds)} seeds; {made.shape.layers} layers, width {made.shape.width}"
+    counted = jobs(made.part)
+    head = f"{study.name}: {len(made.part.intermediates)} intermediates x {len(made.part.targets)} targets x {len(study.seeds)} seeds; {made.shape.layers} layers, width {made.shape.width}"
     out = [head, f"jobs: {sum(counted.values())} notebooks (" + ", ".join(f"{n} x {k}" for k, n in counted.items()) + ")", f"device: {rates.name}", "",
            f"{'phase':6}{'work':24}{'runs':>7}{'tokens':>12}{'FLOPs':>12}{'hours':>12}"]  # fmt: skip
     for row in frame.itertuples(index=False):
@@ -358,7 +368,10 @@ def lines(study: Study, design: str | None = None, device: str | None = None) ->
         f"{'all':6}{'':24}{'':7}{_short(frame['tokens'].sum()):>12}{_short(frame['FLOPs'].sum()):>12}{_hours(frame['hours'].sum()):>12}",
         "",
     ]
-    out += [f"shared: {text}" for text in shared(made, rates)]
+    out += [
+        f"shared: {text}"
+        for text in [*shared(made, rates), *(designs.shared_with(study, made.works, design) if design else ())]
+    ]
     out += [f"rate: {text}" for text in rates.origins]
     out += [f"estimate: {about}: {', '.join(items)}" for about, items in made.notes.items()]
     others = [

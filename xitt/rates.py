@@ -22,6 +22,7 @@ NEAREST = {
     "choose": "nli",
     "dual": "nli",
     "mlm": "nli",
+    "caption": "nli",
     "bitext": "nli",
     "tag": "pos",
     "span": "squad",

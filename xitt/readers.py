@@ -4,18 +4,19 @@ Files of their own layout stand in ``<data.folder>/local/``, also where the rest
 
 - ``<name>/xx-en.<split>.{xx,en,gold}``: mining as in BUCC 2018 (:func:`_bucc`);
 - ``ccgbank/{train,dev,test}.txt``: CCG supertags (:func:`_ccg`);
+- code-mixed sets: see ``xitt.mixed_sets``;
 - ``lareqa_sentences/``, ``mewslix/``: see ``xitt.pools``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from . import hub, own_files
+from . import crossed, hub, mixed_sets, own_files, recast
 from .errors import DataError, unknown
 from .languages import ISO3, TYDIQA_NAMES, UD_NAMES
 from .parameters import expand
@@ -51,15 +52,21 @@ def read(data: Data, row: Task, split: str, language: str, limit: int | None = N
     DataError
         If they are not there or damaged.
     """
+    raw = _read(data, row, split, language, limit)
+    return replace(raw, rows=recast.FORMS[row.recast](raw.rows, row.columns)) if row.recast else raw
+
+
+def _read(data: Data, row: Task, split: str, language: str, limit: int | None) -> Raw:
+    """The same as they stand in the source."""
     if origin(data, row) == "files":
         placed, where = own_files.read(row, split, language)
         return Raw([r for r, _ in placed[:limit]], len(placed), where, places=[p for _, p in placed[:limit]])
+    if row.source.layout in crossed.LAYOUTS:
+        return crossed.read(data, row, split, language, limit, read)
     if origin(data, row) == "pocket":
         return _pocket(row, split, language, limit, data.translation_noise)
-    if row.source.layout == "bucc":
-        return _bucc(data, row, split, language)
-    if row.source.layout == "ccg":
-        return _ccg(data, row, split, limit)
+    if reader := {"bucc": _bucc, "ccg": _ccg, "mixed": _mixed}.get(row.source.layout):
+        return reader(data, row, split, language, limit)
     return _repository(data, row, split, language, limit)
 
 
@@ -90,13 +97,15 @@ def place(row: Task, language: str) -> tuple[str, str]:
 
 def is_local(row: Task) -> bool:
     """Whether its files have a layout of their own, under ``local/``."""
-    return row.source.layout not in ("hub", "parts", "files")
+    return row.source.layout not in ("hub", "parts", "files", "switched", *crossed.LAYOUTS)
 
 
 def describe(row: Task, split: str, language: str) -> str:
     """What a message calls one split of one language."""
     if row.source.layout == "files":
         return row.source.files[split].get(language, f"{row.name} {split} {language}")
+    if row.source.layout in crossed.LAYOUTS:
+        return " and ".join(describe(base, split, x) for base, x in crossed.sources(row, language))
     repository, config = place(row, language)
     return f"{repository} {config} {row.source.splits[split]}"
 
@@ -118,6 +127,11 @@ def files(data: Data, row: Task, split: str, language: str) -> list[Path]:
     if row.source.layout == "ccg":
         path = base / f"{split}.txt"
         return [path] if path.is_file() else []
+    if row.source.layout == "switched":
+        return []
+    if row.source.layout == "mixed":
+        repository, config = place(row, language)
+        return mixed_sets.find(base.parent / repository, config, name)
     repository, config = place(row, language)
     base = folder(data, "hub") / repository
     for at in (base / config, base / "data"):
@@ -131,15 +145,25 @@ def count(data: Data, row: Task, split: str, language: str) -> int | None:
     kind = origin(data, row)
     if kind == "files":
         return len(own_files.read(row, split, language)[0]) if own_files.present(row, split, language) else 0
+    if row.source.layout in crossed.LAYOUTS:
+        known = [count(data, base, split, x) for base, x in crossed.sources(row, language)]
+        return None if None in known else min(known)
     if kind == "pocket":
         return _pocket(row, split, language, 1).total
     if kind == "hub" and not is_local(row):
-        try:
-            return len(_rows(data.model_copy(update={"offline": True}), row, split, language)[0])
-        except DataError:
-            return None
+        return _count_cached(data, row, split, language)
     found = files(data, row, split, language)
+    if found and row.source.layout == "mixed":
+        return _mixed(data, row, split, language).total
     return _count_in(row, tuple(found), language) if found else 0
+
+
+def _count_cached(data: Data, row: Task, split: str, language: str) -> int | None:
+    """Examples of a split in the hub client's cache."""
+    try:
+        return len(_rows(data.model_copy(update={"offline": True}), row, split, language)[0])
+    except DataError:
+        return None
 
 
 def _count_in(row: Task, found: tuple[Path, ...], language: str) -> int:
@@ -161,6 +185,8 @@ def present(data: Data, row: Task, split: str, language: str) -> bool:
     """Whether the data folder (or the user's files) has examples of a split and language."""
     if row.source.layout == "files":
         return own_files.present(row, split, language)
+    if row.source.layout in crossed.LAYOUTS:
+        return all(present(data, base, split, x) for base, x in crossed.sources(row, language))
     if row.source.language_column or row.source.language_ids:
         return count(data, row, split, language) > 0
     return bool(files(data, row, split, language))
@@ -195,6 +221,9 @@ _NO_LABEL = ("-1", "", "-")
 
 
 def _repository(data: Data, row: Task, split: str, language: str, limit: int | None) -> Raw:
+    if row.source.layout == "switched":
+        what = "words are switched by a grammar, which the pocket alone has"
+        raise DataError(f"{row.name}: {what} (data: {{source: pocket}})")
     rows, where, at = _rows(data, row, split, language)
     total = len(rows)
     if limit is not None and limit < total:
@@ -268,11 +297,13 @@ def with_class_names(rows) -> list[Example]:
 
 # --- layouts of their own --------------------------------------------------------------------------------------------
 NEEDS = {
+    "captions": "captions in French and Czech are in local/multi30k_fr_cs of a data folder; images are a user's own (xitt.captions)",
     "bucc": "the hub holds gold pairs only; mining needs the files of the BUCC release, in "
             "local/{repository}/{code}-en.{name}.{{{code},en,gold}} of a data folder",
     "ccg": "CCGbank (LDC2005T13) needs a licence and is in no repository; put your copy into local/{repository}/{{train,dev,test}}.txt "
            "of a data folder (sections 02-21, 00, 23): a token a line, word, tab, category; an empty line after each sentence",
     "lareqa": "the hub's xquad_r has no sentence breaks; LAReQA's candidates need local/{repository} of a data folder",
+    "mixed": "it is in no hub repository of this form; xitt.mixed_sets says how local/{repository} of a data folder is laid out",
     "mewslix": "no hub repository holds it in its own form; get-mewsli-x.sh writes its files, wanted in local/{repository} of a data folder",
 }  # fmt: skip
 
@@ -296,7 +327,7 @@ def local_folder(data: Data, row: Task, split: str, language: str) -> Path:
     return folder(data, "local") / row.source.repository
 
 
-def _bucc(data: Data, row: Task, split: str, language: str) -> Raw:
+def _bucc(data: Data, row: Task, split: str, language: str, limit: int | None = None) -> Raw:
     """Bitext files of BUCC 2018: ``xx-en.<split>.{xx,en,gold}``, tab-separated (paper_facts 2.5)."""
     name = row.source.splits[split]
     base = local_folder(data, row, split, language)
@@ -314,7 +345,17 @@ def _bucc(data: Data, row: Task, split: str, language: str) -> Raw:
     return Raw(rows, len(sides["gold"]), str(base))
 
 
-def _ccg(data: Data, row: Task, split: str, limit: int | None) -> Raw:
+def _mixed(data: Data, row: Task, split: str, language: str, limit: int | None = None) -> Raw:
+    """A code-mixed set of the data folder (``xitt.mixed_sets``); what cannot be scored is left out."""
+    repository, config = place(row, language)
+    base, name = local_folder(data, row, split, language).parent / repository, row.source.splits[split]
+    if not mixed_sets.find(base, config, name):
+        raise DataError(f"{row.name} {language}: {base / config} {name} is not there\n  {needs(row, split, language)}")
+    rows = [r for r in mixed_sets.rows(row.kind, base, config, name) if mixed_sets.answerable(row.kind, r)]
+    return Raw(rows[:limit], len(rows), f"local/{repository} {config} {name}")
+
+
+def _ccg(data: Data, row: Task, split: str, language: str, limit: int | None) -> Raw:
     """Supertags of CCGbank from the user's licensed copy: ``word<TAB>category`` lines, sentences apart by empty lines."""
     file = local_folder(data, row, split, "en") / f"{split}.txt"
     if not file.is_file():

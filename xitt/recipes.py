@@ -3,6 +3,9 @@
 The same string is the value in the results, the job id and (made safe) the file name: ``mnli``,
 ``multitask{mnli,qqp}+sampler=temperature:2``, ``mnli+mlm=0.5``, ``mnli+train=de:es``. Every recipe has one spelling: parts and
 keys are sorted, numbers written short, and what is the default is left out.
+
+``qqp+match=mnli`` is trained for as many steps and tokens as ``mnli`` (``xitt.matching``); ``mnli+control=labels`` on the same
+examples with labels that mean nothing, ``mnli+control=text`` on texts that do (``xitt.control``).
 """
 
 from __future__ import annotations
@@ -15,7 +18,9 @@ from dataclasses import dataclass
 from . import tasks
 from .errors import ParameterError, unknown
 
-_FORM = re.compile(r"^(?P<name>[a-z0-9_]+)(?:\{(?P<parts>[a-z0-9_,]+)\})?(?P<options>(?:\+[a-z_]+=[A-Za-z0-9_.:-]+)*)$")
+_FORM = re.compile(
+    r"^(?P<name>[a-z0-9_]+)(?:\{(?P<parts>[a-z0-9_,]+)\})?(?P<options>(?:\+[a-z_]+=[A-Za-z0-9_.:{},-]+)*)$"
+)
 _LANGUAGE = re.compile(r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")  # the form of BCP 47 codes
 MULTITASK = "multitask"
 CHECKPOINT = "checkpoint"  # kind of a row that is an encoder from elsewhere: phase 1 is done
@@ -65,6 +70,16 @@ class ParsedRecipe:
     def attention_dropout(self) -> bool:
         """Whether attention weights are dropped in training; ``False`` goes before what the study's engine says."""
         return "attention_dropout" not in dict(self.options)
+
+    @property
+    def match(self) -> str:
+        """Recipe whose steps and tokens it is trained for; empty where they are its own."""
+        return dict(self.options).get("match", "")
+
+    @property
+    def control(self) -> str:
+        """What is made meaningless in the training set: ``labels``, ``text``, or empty."""
+        return dict(self.options).get("control", "")
 
     @property
     def mixed(self) -> bool:
@@ -195,6 +210,25 @@ def _attention_dropout_option(value: str, recipe: ParsedRecipe) -> str:
     return "" if value == "1" else value
 
 
+#: what a control makes meaningless → kinds that it goes with (``xitt.control``)
+CONTROLS = {"labels": ("choose", "classify"), "text": ("choose", "classify", "mlm", "span", "tag"),
+            "blank": ("caption",), "shuffled": ("caption",)}  # fmt: skip
+
+
+def _control_option(value: str, recipe: ParsedRecipe) -> str:
+    if recipe.name == "none":
+        raise ValueError("control is one of training data; none trains nothing")
+    if value not in CONTROLS:
+        raise ValueError(unknown("control", value, CONTROLS))
+    return value
+
+
+def _match_option(value: str, recipe: ParsedRecipe) -> str:
+    if recipe.name == "none":
+        raise ValueError("match gives the steps and tokens of a training; none trains nothing")
+    return value  # the name is checked once the study's tasks are known
+
+
 def _check_given(sampler: Sampler, parts: tuple[str, ...]) -> None:
     """Given probabilities are those of the parts, each once."""
     names = [name for name, _ in sampler.given]
@@ -208,7 +242,8 @@ def _check_given(sampler: Sampler, parts: tuple[str, ...]) -> None:
 #: options of a recipe: (value, recipe without options) → canonical value, empty where it is the default; an
 #: ``ValueError`` says what is wrong. A new one is added here and where it acts.
 OPTIONS: dict[str, Callable[[str, ParsedRecipe], str]] = {
-    "attention_dropout": _attention_dropout_option, "mlm": _mlm_option, "sampler": _sampler_option, "train": _train_option,
+    "attention_dropout": _attention_dropout_option, "control": _control_option, "match": _match_option, "mlm": _mlm_option,
+    "sampler": _sampler_option, "train": _train_option,
 }  # fmt: skip
 
 
@@ -248,7 +283,35 @@ def parse(text: str, rows: Mapping[str, tasks.Task] = tasks.TASKS) -> ParsedReci
     if len(parts) == 1:
         raise ParameterError(f"recipe {text!r}: one part is not a mixture; give two or more, or the recipe {parts[0]}")
     bare = ParsedRecipe(name, tuple(sorted(parts)))
-    return ParsedRecipe(name, bare.parts, _options(text, match["options"], bare))
+    parsed = ParsedRecipe(name, bare.parts, _options(text, match["options"], bare))
+    _check_control(text, parsed, rows)
+    return _with_reference(text, parsed, rows, single) if parsed.match else parsed
+
+
+def _check_control(text: str, parsed: ParsedRecipe, rows: Mapping[str, tasks.Task]) -> None:
+    """A control goes with the kinds of all tasks that are named."""
+    for task in (parsed.parts or (parsed.name,)) if parsed.control else ():
+        able = CONTROLS[parsed.control]
+        if task in rows and rows[task].kind not in able:
+            raise ParameterError(
+                f"recipe {text!r}: control={parsed.control} goes with tasks of the kinds {', '.join(able)}; "
+                f"{task} is of the kind {rows[task].kind}"
+            )
+
+
+def _with_reference(text: str, parsed: ParsedRecipe, rows: Mapping[str, tasks.Task], single: list[str]) -> ParsedRecipe:
+    """The recipe with the one spelling of what it is matched to: a task, or a mixture without options."""
+    if parsed.match.partition("{")[0] not in (known := [*single, MULTITASK]):
+        raise ParameterError(f"recipe {text!r}: {unknown('recipe to match', parsed.match, known)}")
+    try:
+        reference = canonical(parsed.match, rows)
+    except ParameterError as error:
+        raise ParameterError(f"recipe {text!r}: match: {error}") from None
+    options = tuple((k, reference if k == "match" else v) for k, v in parsed.options)
+    made = ParsedRecipe(parsed.name, parsed.parts, options)
+    if str(ParsedRecipe(made.name, made.parts, tuple(o for o in options if o[0] != "match"))) == reference:
+        raise ParameterError(f"recipe {text!r}: {reference} has its own steps and tokens; match names another recipe")
+    return made
 
 
 def _options(text: str, given: str, bare: ParsedRecipe) -> tuple[tuple[str, str], ...]:
@@ -282,6 +345,8 @@ def tasks_of(recipe: str, named: Iterable[str], rows: Mapping[str, tasks.Task] =
         If there are fewer than two for it, or its sampler gives probabilities for others.
     """
     parsed = parse(recipe, rows)
+    if parsed.match == MULTITASK:
+        tasks_of(MULTITASK, named := tuple(named), rows)  # what it is matched to can be made
     if parsed.name != MULTITASK:
         return () if parsed.name == "none" or rows[parsed.name].kind == CHECKPOINT else (parsed.name,)
     if parsed.parts:

@@ -21,6 +21,7 @@ from pydantic import (
 from . import own, recipes, tasks
 from .errors import ParameterError, unknown
 from .parameters import Commit, Model, Recipe
+from .similarity.names import MEASURES
 from .variants import canonical as canonical_target
 
 
@@ -37,6 +38,16 @@ class Limits(Model):
     test: PositiveInt | None = None
 
 
+class Vision(Model):
+    """What images in files are seen with (``xitt.vision``): a frozen encoder of transformers, from the hub or a folder, and where they are."""
+
+    hub: str | None = None
+    revision: str = "main"
+    folder: str | None = None  # in Hugging Face layout; goes before `hub`
+    images: str | None = None  # null: local/multi30k_images of the data folder
+    grid: PositiveInt = 7  # its patches are averaged to so many rows and columns
+
+
 class Data(Model):
     """Where examples come from."""
 
@@ -48,9 +59,12 @@ class Data(Model):
     languages: tuple[str, ...] | None = None  # scored languages; null is all that a task has
     benchmark: Literal["xtreme", "xtreme-r"] = "xtreme"  # xtreme-r scores some tasks in more languages
     commits: dict[str, Commit] = {}  # hub repository -> commit to read; a lock file adds to it (xitt.lock)
+    # of sets whose texts are in two languages (xitt.crossed): English with each and each with English, all pairs, or a list of them
+    pairs: Literal["english", "all"] | tuple[str, ...] = "english"
     # pocket: share of words that a translated training set gets wrong (xitt.pocket.translation)
     translation_noise: float = Field(0.0, ge=0, le=1)
     offline: bool = False  # hub: read what is in the cache, ask for nothing
+    vision: Vision = Vision()
 
     @field_validator("task_limits", mode="after")
     @classmethod
@@ -152,7 +166,9 @@ class Engine(Model):
     eval_batch_tokens: PositiveInt = 16384
     checkpoint_seconds: PositiveFloat = 60.0
     silent_seconds: PositiveFloat = 3600.0  # a notebook that gives no sign for so long is ended and tried again
-    retries: NonNegativeInt = 2  # of a job whose process or kernel died, did not start or fell silent; never of an error in a cell
+    retries: NonNegativeInt = (
+        2  # of a job whose process or kernel died, did not start or fell silent; never of an error in a cell
+    )
     worker_losses: NonNegativeInt = 10  # times that a job may lose its worker in a cluster before it is given up
 
     @property
@@ -171,6 +187,22 @@ class Retrieval(Model):
     memory: ByteSize = Field(ByteSize(2**30), ge=2**20)
 
 
+class Similarity(Model):
+    """How measures of task similarity are taken (``xitt.similarity``)."""
+
+    examples: PositiveInt = 200  # of each training set
+    steps: PositiveInt = 20  # of the measure few_steps
+    measures: tuple[str, ...] | None = None  # null: all
+
+    @field_validator("measures", mode="after")
+    @classmethod
+    def _known_measures(cls, value: tuple | None) -> tuple | None:
+        for name in value or ():
+            if name not in MEASURES:
+                raise ValueError(unknown("measure", name, MEASURES))
+        return value
+
+
 class Params(Model):
     """Contents of ``params/<study>.yaml``."""
 
@@ -184,6 +216,7 @@ class Params(Model):
     recipe: Recipe = Recipe()
     recipes: dict[str, Recipe] = {}  # by task; multitask and mlm too, as far as recipes.SETTINGS goes
     retrieval: Retrieval = Retrieval()
+    similarity: Similarity = Similarity()
     tasks: dict[str, own.Own] = {}  # the user's own rows (xitt.own)
     intermediates: tuple[str | own.Checkpoint, ...] | None = None  # other rows than the designs name
     targets: tuple[str, ...] | None = None

@@ -47,6 +47,9 @@ PUBLISHED: dict[str, dict[str, int | dict[str, int]]] = {
     "ccg": {"train": 38_015},  # c; the size of its dev set has no source
     "cosmosqa": {"train": 25_262, "dev": 2_985},  # a
     "commonsenseqa": {"train": 9_741, "dev": 1_221},  # a
+    "code_defect": {"train": 21_854, "dev": 2_732}, "code_clone": {"train": 901_028, "dev": 415_416},  # a
+    "code_search": {"train": 251_820, "dev": 9_604}, "code_translation": {"train": 10_295, "dev": 499},  # a
+    "code_mlm": {"train": 21_854},  # a; of the cloze set it is not known how many functions have names enough
     "siqa": {"train": 33_410, "dev": 1_954},  # a
     "copa": {"train": 400, "dev": 100},  # a
     "xnli": {"dev": 2_490, "test": 5_010},  # a
@@ -63,6 +66,7 @@ PUBLISHED: dict[str, dict[str, int | dict[str, int]]] = {
                  "test": {"de": 9580, "fr": 9086, "ru": 14435, "zh": 1899}},  # a; gold pairs
     "xcopa": {"dev": 100, "test": 500},  # a, b
     "lareqa": {"train": 87_599, "dev": 10_570, "test": 1_190},  # a (squad; xquad_r)
+    "image_text": {"train": 29_000, "dev": 1_014}, "caption_mlm": {"train": 29_000, "dev": 1_014}, "caption_retrieval": {"test": 1_000},  # Multi30k's page
     "mewslix": {"train": {"en": 167_719}, "dev": {"en": 14_051}, "test": _MEWSLIX_TEST},  # b
 }  # fmt: skip
 
@@ -71,3 +75,14 @@ def published(task: str, split: str, language: str) -> int | None:
     """Published number of examples, or ``None`` where no source gives one."""
     size = PUBLISHED.get(task, {}).get(split)
     return size.get(language) if isinstance(size, dict) else size
+
+
+def shares_of(totals: list[int], limit: int | None) -> list[int]:
+    """Sizes that add up to the limit, in proportion to the totals; at least one each."""
+    if limit is None or limit >= sum(totals):
+        return totals
+    shares = [max(1, t * limit // sum(totals)) for t in totals]
+    by_rest = sorted(range(len(totals)), key=lambda i: -(totals[i] * limit % sum(totals)))
+    for i in by_rest[: max(0, limit - sum(shares))]:
+        shares[i] += 1
+    return shares

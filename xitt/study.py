@@ -97,16 +97,17 @@ class Study:
         """Design → its rows (recipes, ``none`` first) and columns (targets).
 
         The first design is the main table. ``intermediates:`` and ``targets:`` of the study replace its rows and columns; of the
-        other designs they leave what they name.
+        other designs they leave what they name. A target of theirs that the first has not is no column of the main table.
         """
         named = {d.name: [recipes.canonical(i, self.tasks) for i in d.intermediates] for d in self.designs}
+        others = {t for d in self.designs[1:] for t in d.targets} - {*self.designs[0].targets}
         found = {}
         for number, design in enumerate(self.designs):
             rows, columns = named[design.name], list(design.targets)
             if self.params.intermediates is not None:
                 rows = [i for i in self.intermediates if number == 0 or i in rows]
             if self.params.targets is not None:
-                columns = [t for t in self.targets if number == 0 or t in columns]
+                columns = [t for t in self.targets if (number == 0 and t not in others) or t in columns]
             found[design.name] = (tuple(dict.fromkeys(("none", *rows))), tuple(dict.fromkeys(columns)))
         return found
 

@@ -245,6 +245,7 @@ def run_facts(run) -> pd.DataFrame:
         "run": run.path.name, "task": ", ".join(run.study.tasks[x].title for x in r.get("tasks", [r["task"]])), "training examples": f"{r['data']['train'][0]:,} of {r['data']['train'][1]:,}",
         "steps": t["steps"], "tokens": t["tokens"], "tokens/s": f"{t['tokens_per_second']:,.0f}", "checkpoint": f"step {chosen.get('step')}",
         "dev score": f"{chosen.get('score', float('nan')):.1f}", **{k: str(v) for k, v in t["hyper"].items() if v is not None},
+        **({"matched to": f"{r['match']['recipe']}: {r['match']['steps']:,} steps, {r['match']['tokens']:,} tokens"} if "match" in r else {}),
         **{f"steps of {name}": f"{x['steps']:,} (p = {x['probability']:.3f}), batch {x['batch']}, length {x['length']}"
            for name, x in t.get("parts", {}).items()},
         "seed": r["seed"], "device": p["device"], "precision": p["precision"], "attention": p["attention"], "commit": p["commit"] or "not a checkout",

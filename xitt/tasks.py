@@ -11,7 +11,7 @@ the repository holds a loading script, which the library no longer runs) are unp
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .languages import XTREME, XTREME_R
 from .variants import Rows
@@ -31,7 +31,7 @@ class Source:
         Where one config holds all languages: the column that names the language, or ids that begin with its name.
     layout : str
         ``hub``; ``parts`` (the rows of ``Task.parts``, one after the other); or files in ``<folder>/local/<repository>`` in a form of their
-        own: ``bucc``, ``ccg``, ``lareqa``, ``mewslix``, described by their readers (``xitt.readers``, ``xitt.pools``).
+        own: ``bucc``, ``captions``, ``ccg``, ``lareqa``, ``mewslix``, described by their readers (``xitt.readers``, ``xitt.pools``, ``xitt.captions``).
     unlabelled : bool
         Whether rows without a gold label (-1) occur; they are dropped.
     elsewhere : dict
@@ -50,6 +50,8 @@ class Source:
     unlabelled: bool = False
     elsewhere: dict[str, tuple[str, str]] = field(default_factory=dict)
     files: dict[str, dict[str, str]] = field(default_factory=dict)
+    of: str = ""
+    rate: int = 0
 
     @property
     def pinned(self) -> bool:
@@ -90,6 +92,8 @@ class Task:
     layer, tuned, pool : int or str or None, str or None, str
         Of a variant (``xitt.variants``): the layer its vectors are taken from (``10of24``: that depth), the task its encoder is fine-tuned
         on before, what stands for a sentence (``mean`` over its tokens, or ``cls``, the first).
+    recast : str
+        Form of ``xitt.recast`` that the repository's rows are brought into.
     own : str
         Of a user's row: the study file and key that it stands under (``xitt.own``); empty for those of this module.
     """
@@ -115,6 +119,7 @@ class Task:
     tuned: str | None = None
     pool: str = "mean"
     own: str = ""
+    recast: str = ""
 
 
 NLI = ("entailment", "neutral", "contradiction")
@@ -151,11 +156,23 @@ def _xtreme(config: str, splits: dict[str, str], **options) -> Source:
     return Source("google/xtreme", config, splits, "ec5f1f46e9af79639a90684a7a70a956c4998f04", **options)
 
 
+def _multi30k(splits: dict[str, str]) -> Source:
+    return Source("bentrevett/multi30k", splits=splits, layout="captions")
+
+
+def _code(name: str) -> Source:
+    return Source(f"google/code_x_glue_{name}", splits=_TRAIN_DEV)
+
+
 def _anli(number: int) -> Task:
     splits = {"train": f"train_r{number}", "dev": f"dev_r{number}"}
     return Task(f"anli_r{number}", f"ANLI R{number}", "classify", (), Source("facebook/anli", "plain_text", splits, _ANLI), _PAIR, NLI,
                 train=f"anli_r{number}", licence="CC BY-NC 4.0")  # fmt: skip
 
+
+# of no published recipe: as many epochs as the paper's classification tasks have, and captions are short
+_CAPTIONS = {"epochs": 3, "length": 128}
+_FLICKR = "research use (Flickr30k's terms)"
 
 _ROWS = (
     # --- intermediate tasks ------------------------------------------------------------------------------------
@@ -190,6 +207,23 @@ _ROWS = (
          Source("tau/commonsense_qa", splits=_TRAIN_DEV, revision="94630fe30dad47192a8546eb75f094926d47e155"),
          {"prompt": "question", "choices": "choices.text", "label": "answerKey"}, train="commonsenseqa",
          recipe={"epochs": 3}, licence="MIT"),
+    # --- code: CodeXGLUE's sets, some of them recast; trained for as long as a task of natural language (``+match=``) -----------
+    Task("code_defect", "Defect detection", "classify", ("intermediate",), _code("cc_defect_detection"),
+         {"first": "func", "label": "target"}, ("False", "True"), train="code_defect", licence="C-UDA"),
+    Task("code_clone", "Clone detection", "classify", ("intermediate",), _code("cc_clone_detection_big_clone_bench"),
+         {"first": "func1", "second": "func2", "label": "label"}, ("False", "True"), train="code_clone", licence="C-UDA"),
+    Task("code_search", "Code search", "classify", ("intermediate",), _code("tc_nl_code_search_adv"),
+         {"first": "docstring_tokens", "second": "code_tokens", "label": "label"}, ("other", "match"), train="code_search",
+         licence="C-UDA", recast="pairs"),
+    Task("code_translation", "Code translation", "classify", ("intermediate",), _code("cc_code_to_code_trans"),
+         {"first": "java", "second": "cs", "label": "label"}, ("other", "match"), train="code_translation", licence="C-UDA",
+         recast="pairs"),
+    Task("code_cloze", "Code cloze", "choose", ("intermediate",), _code("cc_code_to_code_trans"),
+         {"prompt": "java", "choices": "choices", "label": "label"}, train="code_cloze", licence="C-UDA", recast="gaps"),
+    # MLM has no dev score: the weights after the last step are handed on
+    Task("code_mlm", "MLM over code", "mlm", ("intermediate",),
+         Source("google/code_x_glue_cc_defect_detection", splits={"train": "train"}), {"text": "func"}, train="code_mlm", metrics=(),
+         licence="C-UDA"),
     # --- training data of others ---------------------------------------------------------------------------------
     Task("snli", "SNLI", "classify", (),
          Source("stanfordnlp/snli", "plain_text", _TRAIN_DEV, "cdb5c3d5eed6ead6e5a341c8e56e669bb666725b", unlabelled=True),
@@ -246,8 +280,82 @@ _ROWS = (
                 layout="mewslix"),
          {}, (), XTREME["mewslix"], train="mewslix", metrics=("map@20", "mrr@20"), recipe=_X_MEWSLIX, xtreme=_X_MEWSLIX,
          licence="terms of Wikipedia, Wikinews"),
+    # --- captions of images (xitt.captions, xitt.vision) -----------------------------------------------------------
+    Task("image_text", "Image–text matching", "caption", ("intermediate",), _multi30k(_TRAIN_DEV),
+         {"text": "text", "image": "image", "label": "label"}, ("mismatch", "match"), train="image_text", recipe=_CAPTIONS,
+         licence=_FLICKR),
+    Task("caption_mlm", "Masked captions with images", "caption", ("intermediate",), _multi30k(_TRAIN_DEV),
+         {"text": "text", "image": "image"}, train="caption_mlm", recipe=_CAPTIONS, licence=_FLICKR),
+    Task("caption_retrieval", "Caption retrieval", "bitext", ("target",), _multi30k({"test": "test"}),
+         {"first": "first", "second": "second"}, (), ("cs", "de", "fr"), licence=_FLICKR),
+)  # fmt: skip
+
+
+# --- text that mixes languages (design code_mixed) --------------------------------------------------------------------
+# Test sets alone: each row is trained as the task that it is compared with, so that both are scored with the same weights. None of them
+# is a task of a benchmark: no average, no submission.
+_BY_NAME = {task.name: task for task in _ROWS}
+RATES = (25, 50, 75, 100)
+
+
+def _made(of: str, name: str, title: str, layout: str, **changes) -> Task:
+    base = _BY_NAME[of]
+    source = replace(base.source, layout=layout, of=of, splits={"test": base.source.splits["test"]})
+    return replace(base, name=name, title=f"{base.title} {title}", source=replace(source, **changes), more=())
+
+
+def _switched(of: str, rate: int) -> Task:
+    row = _made(
+        of,
+        f"{of}_mixed{rate}",
+        f"{rate} % switched",
+        "switched",
+        repository="pocket",
+        config="",
+        rate=rate,
+        elsewhere={},
+    )
+    return replace(row, languages=tuple(f"{x}+en" for x in XTREME[of] if x != "en"))
+
+
+def _mixed(of: str, name: str, title: str, repository: str, places: dict[str, str], split: str, **changes) -> Task:
+    """A code-mixed set in local files; ``places``: pair of languages → config or file (xitt.mixed_sets)."""
+    source = Source(
+        repository,
+        splits={"test": split},
+        layout="mixed",
+        of=of,
+        elsewhere={x: (repository, p) for x, p in places.items()},
+    )
+    return replace(_BY_NAME[of], name=name, title=title, source=source, languages=tuple(places), more=(), **changes)
+
+
+_MIXED_TEXT = (
+    # between sentences: first text in one language, the rest in the other
+    _made("xnli", "xnli_cross", "crossed", "crossed"), _made("pawsx", "pawsx_cross", "crossed", "crossed"),
+    _made("xquad", "xquad_cross", "crossed", "crossed", elsewhere={}),
+    # context–question in the names of MLQA's configs, question–context in ours
+    _made("mlqa", "mlqa_cross", "crossed", "crossed", config="MLQA.{second}.{first}"),
+    # in Latin letters
+    _made("xnli", "xnli_roman", "romanised", "romanised"), _made("xquad", "xquad_roman", "romanised", "romanised", elsewhere={}),
+    # within sentences
+    *(_switched(of, rate) for of in ("xnli", "xquad") for rate in RATES),
+    _mixed("udpos", "udpos_mixed", "UD POS code-mixed", "ud_codemixed",
+           {"tr+de": "Turkish_German-SAGT", "fy+nl": "Frisian_Dutch-Fame"}, "test", licence="CC BY-SA 4.0"),
+    _mixed("udpos", "lince_pos", "LinCE POS", "lince", {"hi-Latn+en": "pos_hineng/dev.conll", "es+en": "pos_spaeng/dev.conll"}, "dev",
+           licence="LinCE's terms"),
+    # two labels, and a head of three: neutral is wrong
+    _mixed("xnli", "gluecos_nli", "GLUECoS NLI", "gluecos", {"hi-Latn+en": "NLI_EN_HI/XNLI-MT-1.0/multinli/multinli.train.en.tsv"}, "train",
+           columns=_PAIR, licence="GLUECoS's terms"),
+    _mixed("xquad", "gluecos_qa", "GLUECoS QA", "gluecos", {"hi-Latn+en": "QA_EN_HI/dev-v2.0.json"}, "dev", licence="GLUECoS's terms"),
+    _mixed("xquad", "codemixed_qa", "Code-mixed QA", "codemixed_qa", {"hi-Latn+en": "default"}, "train", licence="none stated"),
+    # no English set has its labels: it is trained on its own training set, and scored on dev, since the labels of test are not published
+    Task("sentimix", "SentiMix Hindi-English", "classify", ("target",),
+         Source("sentimix_hinglish", splits={"train": "train", "test": "validation"}, layout="mixed"),
+         {"first": "text", "label": "label"}, ("negative", "neutral", "positive"), ("hi-Latn+en",), train="sentimix",
+         recipe={"epochs": 3}, licence="SemEval-2020 task 9"),
 )  # fmt: skip
 
 #: the rows of this module by name; a variant of a target (``tatoeba+layer=8``) is found too. What a study knows besides (its
 #: user's own rows and checkpoints) is in ``study.tasks``, never here
-TASKS: Rows = Rows({task.name: task for task in _ROWS})
+TASKS: Rows = Rows({task.name: task for task in (*_ROWS, *_MIXED_TEXT)})

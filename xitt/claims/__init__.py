@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .. import stats
 from ..errors import DataError, ParameterError, unknown
 from ..study import Study
-from . import effects, entries, facts, rule
+from . import effects, entries, facts, matched, mixing, on_code, rule, similar  # noqa: F401 - matched, mixing, on_code and similar add tests
 from .book import Book, Missing
 from .shown import caption, counted, decided_by, lines, sentence
 
@@ -114,7 +114,7 @@ def _verdict(claim: entries.Claim, book: Book) -> Verdict:
     d = e.difference
     least = stats.detectable(d.error, d.runs)
     return Verdict(
-        claim.id, d.value, d.low, d.high, "points", d.how, d.runs, rule.power(claim, e), least, word, why, test
+        claim.id, d.value, d.low, d.high, outcome.unit, d.how, d.runs, rule.power(claim, e), least, word, why, test
     )
 
 

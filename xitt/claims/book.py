@@ -100,8 +100,7 @@ class Book:
         Parameters
         ----------
         languages : str
-            ``all``; ``mixed``, those that are switched within sentences; ``plain``, all others; ``weak``, the third that scores lowest
-            under ``none``.
+            ``all``; ``weak``, the third that scores lowest under ``none``.
 
         Raises
         ------
@@ -147,7 +146,7 @@ class Book:
             main = own[(own["intermediate"] == "none") & (own["metric"] == self.study.tasks[target].metrics[0])]
             order = main.groupby("language")["value"].mean().sort_values(kind="stable")
             return list(order.index[: max(1, len(order) // WEAK)])
-        return [x for x in names if which == "all" or ("+" in x) == (which == "mixed")]
+        return names
 
     def _drawn(self, rows: list[str], target: str, seeds: list[int], protocol: str, languages: str) -> np.ndarray:
         """Resampled scores (resamples, recipes), mean over seeds."""

@@ -44,13 +44,16 @@ class Effect:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a test found: ``partial`` says what of the claim's scope the study lacks, ``veto`` why it cannot hold all the same."""
+    """What a test found: ``partial`` says what of the claim's scope the study lacks, ``veto`` why it cannot hold all the same; ``unit`` is
+    that of its effects.
+    """
 
     effects: list[Effect]
     detail: str = ""
     partial: str = ""
     veto: str = ""
     at_chance: list[str] = field(default_factory=list)
+    unit: str = "points"
 
 
 #: tests by name
@@ -212,56 +215,32 @@ def _columns(book: Book, design: str, targets: str | list[str]) -> list[str]:
     return [t for t in book.study.grids[design][1] if t.partition("+")[0] in wanted]
 
 
-def _added(book: Book, design: str) -> list[str]:
-    """Recipes of a design that are trained on something beside the paper's nine tasks."""
-    rows = [r for r in book.study.grids[design][0] if not book.study.is_ready(r)]
-    return [r for r in rows if set(book.study.tasks_of(r)) - set(recipes.NINE)]
-
-
 @_test
-def new_rows(book: Book, design: str, targets: str | list[str], against: str) -> Outcome:
-    """Mean of the rows that a design adds, minus ``none`` or minus the mean of the single natural-language tasks."""
-    columns, rows = _columns(book, design, targets), _added(book, design)
-    if not rows:
-        raise Missing(f"design {design} adds no row to the nine tasks")
-    singles = [r for r in recipes.NINE if r in set(book.scores["intermediate"])]
-    panel = book.panel([*rows, *singles], columns)
-    here = [r for r in rows if r in panel.recipes]
-    effects = {"none": _mean_change(panel, here)}
-    if singles:
-        a, b = panel.rows(here), panel.rows(singles)
-        effects["single"] = lambda scores: scores[..., a, :].mean(axis=(-2, -1)) - scores[..., b, :].mean(axis=(-2, -1))
-    if against not in effects or not here:
-        raise Missing(f"no scores of {'the rows of ' + design if not here else 'single tasks'} in this study")
-    other = {name: panel.effect(f) for name, f in effects.items() if name != against}
-    detail = "; ".join(f"against {n}: {d.value:+.1f} [{d.low:+.1f}, {d.high:+.1f}]" for n, d in other.items())
-    return _outcome(book, panel, {f"against {against}": effects[against]}, detail=detail, partial=_lacking(panel, rows, columns))  # fmt: skip
+def number_of_tasks(book: Book, design: str, targets: str | list[str], languages: str, schedule: str) -> Outcome:
+    """Slope of the score over the number of tasks, in points per doubling, mean over targets.
 
+    Of the rows of the design those of one ``schedule``: ``matched`` are as many steps and tokens for any number of tasks, ``own`` grow with it
+    (:data:`xitt.scaling.SCHEDULES`). The slope of all languages stands beside.
+    """
+    from .. import scaling
 
-@_test
-def number_of_tasks(book: Book, design: str, targets: str | list[str], languages: str) -> Outcome:
-    """Slope of the score over the number of tasks, in points per doubling, mean over targets."""
     columns = _columns(book, design, targets)
-    rows = [r for r in book.study.grids[design][0] if r != "none"]
-    panel = book.panel(rows, columns, languages=languages)
-    here = [r for r in panel.recipes if r != "none"]
-    x = np.log2([max(1, len(book.study.tasks_of(r))) for r in here])
+    sizes = {r.recipe: r.size for r in scaling.rows(book.study, book.study.grids[design][0]) if r.schedule == schedule}
+    if not sizes:
+        raise Missing(f"design {design}: no rows with {scaling.SCHEDULES[schedule]}")
+    panels = {x: book.panel(sizes, columns, languages=x) for x in (languages, "all")}
+    slopes = {x: _slope(panel, sizes) for x, panel in panels.items()}
+    panel, beside = panels[languages], panels["all"].effect(slopes["all"])
+    here = [sizes[r] for r in panel.recipes if r in sizes]
+    detail = f"{len(here)} rows of {min(here)} to {max(here)} tasks; all languages: {beside.value:+.1f} [{beside.low:+.1f}, {beside.high:+.1f}]"
+    return _outcome(book, panel, {"slope": slopes[languages]}, detail=detail, partial=_lacking(panel, sizes, columns))
+
+
+def _slope(panel: Panel, sizes: dict[str, int]) -> Callable[[np.ndarray], np.ndarray]:
+    """Scores → points per doubling of the number of tasks, by least squares over the rows."""
+    here = [r for r in panel.recipes if r in sizes]
+    x = np.log2([sizes[r] for r in here])
     if len(set(x)) < 2:
-        raise Missing(f"design {design}: all rows that are there have the same number of tasks")
+        raise Missing("all rows of the curve that are there have the same number of tasks")
     some, weights = panel.rows(here), (x - x.mean()) / ((x - x.mean()) ** 2).sum()
-    effects = {"slope": lambda scores: scores[..., some, :].mean(axis=-1) @ weights}
-    detail = f"{len(here)} rows of {2 ** x.min():.0f} to {2 ** x.max():.0f} tasks"
-    return _outcome(book, panel, effects, detail=detail, partial=_lacking(panel, rows, columns))
-
-
-@_test
-def mixed_languages(book: Book, design: str) -> Outcome:
-    """Mean change on code-mixed text, and on all other languages, where a loss of 1 point would count."""
-    rows, columns = book.study.grids[design]
-    rows = [r for r in rows if r != "none"]
-    mixed, plain = (book.panel(rows, columns, languages=x) for x in ("mixed", "plain"))
-    effects = []
-    for name, panel, shift in (("code-mixed", mixed, 0.0), ("other languages", plain, 1.0)):
-        f = _mean_change(panel, [r for r in panel.recipes if r != "none"])
-        effects.append(Effect(name, panel.effect(f), panel.effect(f, 1 - (1 - stats.LEVEL) / 2), shift))
-    return Outcome(effects, f"{len(rows)} rows", _lacking(mixed, rows, ()), at_chance=book.at_chance(mixed))
+    return lambda scores: scores[..., some, :].mean(axis=-1) @ weights

@@ -75,18 +75,18 @@ def decide(claim: Claim, outcome: Outcome, full: bool) -> tuple[str, str]:
     if "open" in states or outcome.veto:
         why = _where(claim, outcome, states, "open") if "open" in states else f"but {outcome.veto}"
         return "unclear", _joined([why, *notes])
-    return good, _joined([f"{_asked(claim)}: whole interval", *notes])
+    return good, _joined([f"{_asked(claim, outcome)}: whole interval", *notes])
 
 
 def _where(claim: Claim, outcome: Outcome, states: list[str], wanted: str) -> str:
     named = [e.label for e, s in zip(outcome.effects, states, strict=True) if s == wanted]
-    return f"{_asked(claim)}: {'not so' if wanted == 'fails' else 'cannot be told'} ({', '.join(named)})"
+    return f"{_asked(claim, outcome)}: {'not so' if wanted == 'fails' else 'cannot be told'} ({', '.join(named)})"
 
 
-def _asked(claim: Claim) -> str:
+def _asked(claim: Claim, outcome: Outcome) -> str:
     if claim.direction == "no gain":
         return f"within {claim.margin:g} point of 0"
-    return f"above {claim.threshold:+g} points"
+    return f"above {claim.threshold:+g} {outcome.unit}"
 
 
 def _joined(parts: list[str]) -> str:

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from .base import Kind
 
-NAMES = ("bitext", "choose", "classify", "dual", "mlm", "span", "tag")
+NAMES = ("bitext", "caption", "choose", "classify", "dual", "mlm", "span", "tag")
 
 __all__ = ["NAMES", "Kind", "kind"]
 

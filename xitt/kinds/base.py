@@ -23,6 +23,8 @@ class Kind:
         The ``transformers`` class that opens its checkpoints.
     contrasts : bool
         Its loss compares the examples of a step with each other: ``step`` computes it, not ``loss`` on micro-batches.
+    pretrained_head : bool
+        Its head goes on from the one that the encoder was pre-trained with.
     pooled : bool
         Its test examples are ranked against a pool that all languages share (``xitt.data.pool``).
     """
@@ -31,6 +33,7 @@ class Kind:
     version = 1
     auto_class: str
     contrasts = False
+    pretrained_head = False
     pooled = False
 
     def labels(self, labels: tuple[str, ...]) -> dict[str, Any]:
@@ -41,8 +44,16 @@ class Kind:
             "label2id": {l: i for i, l in enumerate(labels)},
         }
 
-    def head(self, model) -> None:
-        """Adds parameters that the loss needs and the model's class lacks; none by default."""
+    def head(self, model, features: Features | None = None, seed: int = 0) -> None:
+        """Adds parameters that the loss needs and the model's class lacks; none by default.
+
+        Parameters
+        ----------
+        features : Features, optional
+            What it will be trained on, where the parameters' shape depends on them.
+        seed : int
+            Of fresh values.
+        """
 
     def encode(self, examples: list[dict], tokenizer, length: int, labels: tuple[str, ...]) -> Features:
         """Token ids and targets of examples, at most ``length`` tokens a row."""

@@ -56,7 +56,7 @@ class Dual(Kind):
     def labels(self, labels):
         return {}  # the encoder and its pooler are the whole model
 
-    def head(self, model) -> None:
+    def head(self, model, features=None, seed=0) -> None:
         """Adds the learned scale; it lies in the checkpoint beside the encoder, where ``AutoModel`` passes it over."""
         import torch
 

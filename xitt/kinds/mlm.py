@@ -19,6 +19,7 @@ class MaskedLM(Kind):
     name = "mlm"
     version = 2  # masks are drawn row by row
     auto_class = "AutoModelForMaskedLM"
+    pretrained_head = True
 
     def labels(self, labels):
         return {"num_labels": 2}  # not those of the task before
@@ -44,7 +45,7 @@ class MaskedLM(Kind):
             rows = rows[packing.order(features.ids.lengths[rows])]
         else:
             batch = padded(features.ids, rows, pad)
-        ids, chosen = _mask(features, rows, draw)
+        ids, chosen = draw_masks(features, rows, draw)
         target = features.ids.flat(rows).astype(np.int64)
         if packed:
             return {**batch, "input_ids": ids[None], "at": np.flatnonzero(chosen), "target": target[chosen]}
@@ -67,7 +68,7 @@ class MaskedLM(Kind):
         return super().loss(logits, target if target.dim() == 1 else target[target != IGNORE])
 
 
-def _mask(features: Features, rows: np.ndarray, draw: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def draw_masks(features: Features, rows: np.ndarray, draw: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Token ids of some rows one behind the other, with pieces masked, and which places were chosen.
 
     The three numbers in [0, 1) for each place are drawn row by row: how a batch is cut does not change them.

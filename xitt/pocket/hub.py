@@ -11,7 +11,7 @@ from functools import cache, partial
 from random import Random
 from zlib import crc32
 
-from . import adversarial, entities, inquiry, nli, paraphrase, qa, stories, world
+from . import adversarial, entities, inquiry, mixing, nli, paraphrase, programs, qa, scenes, stories, world
 from . import rows as make
 from .languages import LANGUAGES, grammar
 from .meaning import Sentence
@@ -25,10 +25,12 @@ SIZES = {"train": 12000, "dev": 600, "test": 1000}
 _SIZES = {("lareqa", "test"): 400}
 ENGLISH_ONLY = (
     "mnli", "snli", "anli_r1", "anli_r2", "anli_r3", "qqp", "squad_v1", "squad_v2", "hellaswag", "commonsenseqa", "cosmosqa",
-    "siqa", "copa", "ccg",
+    "siqa", "copa", "ccg", *programs.TASKS,
 )  # fmt: skip
 #: tasks whose training sets can be had in the other languages too; of the rest, questions or tags are made in English alone
-TRANSLATED = tuple(t for t in ENGLISH_ONLY if t not in ("cosmosqa", "siqa", "ccg"))
+TRANSLATED = tuple(t for t in ENGLISH_ONLY if t not in ("cosmosqa", "siqa", "ccg", *programs.TASKS))
+#: English captions beside drawn scenes
+CAPTIONS = ("image_text", "caption_mlm")
 #: tasks that can have their question in one language and their text in another: ``en-de``
 PAIRED = ("mlqa",)
 _SHARES = {"train": range(0, 12), "dev": range(12, 14), "test": range(14, 20)}
@@ -36,11 +38,15 @@ _SHARES = {"train": range(0, 12), "dev": range(12, 14), "test": range(14, 20)}
 
 def languages(task: str) -> tuple[str, ...]:
     """Languages a task is made in."""
-    if task in ENGLISH_ONLY:
+    if task in ENGLISH_ONLY or task in CAPTIONS:
         return ("en",)
+    if task in mixing.SETS:
+        return mixing.languages(task)
     if task == "mlqa":  # its rules for answers know no others
         return tuple(x for x in LANGUAGES if x in ("de", "en", "es", "hi", "zh"))
-    return tuple(x for x in LANGUAGES if x != "en") if task in ("tatoeba", "bucc2018") else LANGUAGES
+    return (
+        tuple(x for x in LANGUAGES if x != "en") if task in ("tatoeba", "bucc2018", "caption_retrieval") else LANGUAGES
+    )
 
 
 def training_languages(task: str) -> tuple[str, ...]:
@@ -82,14 +88,23 @@ def rows(task: str, split: str, language: str, limit: int | None) -> tuple[list[
         return pool, len(pool)
     parts = language.split("-") if task in PAIRED else [language]
     there = training_languages(task) if split == "train" else languages(task)
-    if task not in _MAKERS or not set(parts) <= set(there) or split not in SIZES:
+    known = task in _MAKERS or (task in mixing.SETS and split == "test")
+    if not known or not set(parts) <= set(there) or split not in SIZES:
         raise ValueError(f"the pocket has no {task} in {language!r}" + ("" if split in SIZES else f" for {split!r}"))
+    if task in mixing.SETS:
+        task, rate = mixing.SETS[task]
+        language = f"{language}@{rate}"
     size = _SIZES.get((task, split), SIZES[split])
     count = min(size, limit or size)
-    meanings = _meanings(_SAME.get(task, task), split, count)
+    said = meanings(task, split, count)
     maker = _TEST_MAKERS[task] if split == "test" and task in _TEST_MAKERS else _MAKERS[task]
-    made = maker(meanings, language)
+    made = maker(said, language)
     return made, (int(0.4 * size) if task == "bucc2018" else size)  # a mining set counts its gold pairs
+
+
+def meanings(task: str, split: str, count: int) -> tuple:
+    """The first meanings of a data set, free of language; of two data sets that say the same, the same."""
+    return _meanings(_SAME.get(task, task), split, count)
 
 
 @cache
@@ -124,7 +139,11 @@ def _balanced(draw: Callable[[Sampler], tuple], s: Sampler, count: int, split: s
 
 
 def _is_of(split: str, meaning) -> bool:
-    """Whether a meaning may be in a split: names see to it, and where there are none, the nouns together."""
+    """Whether a meaning may be in a split: names see to it, and where there are none, the nouns together; of scenes, all of it."""
+    if isinstance(meaning, (scenes.Scene, scenes.Pair)):
+        return scenes.within(meaning, _SHARES[split])
+    if isinstance(meaning, programs.Item):
+        return crc32(" ".join(meaning.words).encode()) % 20 in _SHARES[split]
     parts = {"hypothesis": ("hypothesis",), "label": ("first", "second")}
     fields = next((f for key, f in parts.items() if hasattr(meaning, key) and hasattr(meaning, f[0])), ())
     sentences = [getattr(meaning, f) for f in fields] or [meaning] * isinstance(meaning, Sentence)
@@ -168,6 +187,9 @@ _BLOCKS: dict[str, Callable[[Sampler], tuple]] = {
     "siqa": partial(stories.story, count=3, sources=("social", "social", "alone"), fillers=0),
     "copa": stories.choice,
     "mewslix": entities.mentions,
+    **programs.DRAW,
+    "image_text": scenes.block,
+    **dict.fromkeys(("caption_mlm", "caption_retrieval"), lambda s: (scenes.scene(s),)),
 }
 _MAKERS = {
     "mnli": make.mnli, "xnli": make.xnli, "squad_v1": make.squad, "xquad": make.squad, "hellaswag": make.hellaswag,
@@ -176,6 +198,8 @@ _MAKERS = {
     "pawsx": make.pawsx, "squad_v2": make.squad, "mlqa": make.squad, "tydiqa": make.tydiqa, "ccg": make.ccg,
     "cosmosqa": make.cosmosqa, "siqa": make.siqa, "copa": make.copa, "xcopa": make.xcopa, "xquad_r": make.xquad_r,
     "lareqa": make.squad, "mewslix": make.pairs_of_entities,
+    **programs.MAKERS,
+    "image_text": make.image_text, "caption_mlm": make.caption_mlm, "caption_retrieval": make.caption_retrieval,
 }  # fmt: skip
 #: where the test file has another form than the training file
 _TEST_MAKERS = {"mewslix": make.articles, "lareqa": make.lareqa}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from . import nli, stories, supertags
+from . import nli, scenes, stories, supertags
 from .entities import Entity, Mention
 from .languages import Line, grammar
 from .meaning import NP, Clause, Sentence
@@ -287,3 +287,21 @@ def entity(e: Entity, language: str) -> dict:
         "description_language": language,
         "sentence_spans": _breaks(lines, language),
     }
+
+
+# --- captions ---------------------------------------------------------------------------------------------------------
+def image_text(meanings, language):
+    """Captions beside images; ``image`` is the name that an image is drawn from (``xitt.pocket.scenes``)."""
+    return [{"text": _caption(m.said, language), "image": scenes.name(m.seen), "label": m.label} for m in meanings]
+
+
+def caption_mlm(meanings, language):
+    return [{"text": _caption(m, language), "image": scenes.name(m)} for m in meanings]
+
+
+def caption_retrieval(meanings, language):
+    return [{"first": _caption(m, language), "second": _caption(m, "en")} for m in meanings]
+
+
+def _caption(scene: scenes.Scene, language: str) -> str:
+    return text(scenes.sentence(scene), language)

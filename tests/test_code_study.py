@@ -1,0 +1,314 @@
+"""Code as intermediate task: which rows are compared, of what length they are, what is said of them."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import yaml
+
+from tests import stored, tiny
+from tests.test_claims import Grids, tidy
+from xitt import claims, code_study, data, encoded, graph, phases, plan
+from xitt.backbone import load_tokenizer
+from xitt.kinds import kind
+from xitt.study import Study, load_study, read_yaml
+
+CLONE, SEARCH = "code_clone+match=mnli", "code_search+match=mnli"
+LABELS, TEXT = "code_clone+control=labels+match=mnli", "code_clone+control=text+match=mnli"
+CLOZE, MLM, MIXED = (
+    "code_cloze+match=mnli",
+    "code_mlm+match=mnli",
+    "multitask{code_clone,hellaswag,mnli}+match=multitask{hellaswag,mnli}",
+)
+ROWS = (CLONE, CLOZE, MLM, LABELS, TEXT, MIXED)
+CODE = """
+name: code
+question: does code help?
+intermediates: [none, mnli, 'multitask{{hellaswag,mnli}}', {rows}]
+targets: [tatoeba]
+forms:
+  reduced:
+    intermediates: [none, mnli, {clone}]
+    targets: [tatoeba]
+"""
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Study:
+    """A study of seconds with rows of every sort."""
+    folder = tmp_path_factory.mktemp("code")
+    file = tiny.make(folder)
+    rows = ", ".join(f"'{r}'" for r in ROWS)
+    (folder / "params" / "designs" / "code.yaml").write_text(CODE.format(rows=rows, clone=f"'{CLONE}'"))
+    file.write_text(yaml.safe_dump({**yaml.safe_load(tiny.TINY), "designs": ["small", "code"], "targets": ["tatoeba"]}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XITT_OUTPUTS", str(folder / "outputs"))
+        made = load_study(file)
+    for recipe in made.intermediates:
+        made.evaluate(recipe, "tatoeba")
+    return made
+
+
+# --- rows ----------------------------------------------------------------------------------------------------------
+def test_what_each_row_is_for(study):
+    assert code_study.of_role(study, "code") == [CLONE, CLOZE, MLM]
+    assert code_study.of_role(study, "control") == [LABELS, TEXT]
+    assert code_study.of_role(study, "mixture") == [MIXED]
+    assert code_study.of_role(study, "language") == ["mnli", "multitask{hellaswag,mnli}"]
+    assert code_study.matched(study) == [(CLONE, "mnli"), (CLOZE, "mnli"), (MLM, "mnli")]
+    assert code_study.controlled(study) == [(CLONE, LABELS), (CLONE, TEXT)]
+    shown = code_study.coverage(study).set_index("row")
+    assert shown.loc["mnli", "also a row of"] == "small"
+    assert shown.loc[CLONE, "also a row of"] == "–"
+
+
+def test_which_form_is_run(study):
+    assert "runs the design whole" in code_study.form_sentence(study)
+    file = study.path.with_name("cut.yaml")
+    file.write_text(yaml.safe_dump({**read_yaml(study.path), "name": "cut", "designs": ["small", "code.reduced"]}))
+    cut = load_study(file)
+    assert "`code.reduced`: 3 of 9 recipes on 1 of 1 targets" in code_study.form_sentence(cut)
+    file.write_text(yaml.safe_dump({**read_yaml(study.path), "name": "cut", "designs": ["small"]}))
+    assert "does not have the design" in code_study.form_sentence(load_study(file))
+
+
+def longest(study: Study, recipe: str) -> int:
+    """Tokens of the longest example of a recipe's tasks."""
+    tokenizer, most = load_tokenizer(study.backbone().path), 0
+    for task in study.tasks_of(recipe):
+        split, h = phases.training_set(study, task, "intermediate", recipe), phases.hyper(study, task)
+        f = encoded.features(study, kind(study.tasks[task].kind), split, tokenizer, h.length, data.labels(study, task))
+        most = max(most, int(f.unit_tokens.max()))
+    return most
+
+
+def test_logged_lengths_are_those_of_the_other_row(study):
+    """Steps are equal, and tokens to within one example."""
+    table = code_study.lengths(study)
+    assert set(table["row"]) == set(ROWS)
+    assert (table["steps"] == table["its steps"]).all()
+    for row in table.itertuples():
+        assert abs(row.tokens - row._7) <= longest(study, row.row)
+        logs = [study.train(r).log.dropna(subset=["tokens"]).iloc[-1] for r in (row.row, row._5)]
+        assert [int(x["tokens"]) for x in logs] == [row.tokens, row._7]
+        assert [int(x["step"]) for x in logs] == [row.steps, row._6]
+    said = code_study.length_sentence(table)
+    assert said.startswith("All matched rows have the steps")
+    assert code_study.length_sentence(table[:0]) == "No matched row is trained yet."
+
+
+def test_what_was_learned(study):
+    table = code_study.learned(study).set_index("row")
+    assert set(table.index) == {CLONE, CLOZE, "mnli"}  # MLM and controls have no dev score
+    for row in (CLONE, CLOZE):
+        best = study.train(row).record["training"]["best"]["score"]
+        assert table.loc[row, "dev score"] == best
+        assert 10 < table.loc[row, "chance"] <= 100
+
+
+def test_mlm_goes_on_from_the_pretrained_head(study):
+    from xitt.backbone import load_model
+
+    run = study.train(MLM)
+    assert run.record["training"]["best"] is None
+    mine, before = (load_model(p, "AutoModelForMaskedLM") for p in (run.model, study.backbone().path))
+    gap = float((mine.lm_head.dense.weight - before.lm_head.dense.weight).detach().abs().mean())
+    assert 0 < gap < float(before.lm_head.dense.weight.detach().abs().mean()) / 2
+
+
+def test_examples_show_what_is_read(study):
+    table = code_study.examples(study)
+    assert set(table["task"]) == {"Clone detection", "Code cloze", "MLM over code"}
+    assert table["reads"].str.len().max() < 3 * (code_study.EXCERPT + 5)
+    assert table[table["task"] == "Clone detection"]["reads"].str.contains(" ‖ ").all()
+
+
+# --- what is compared ----------------------------------------------------------------------------------------------
+NAMES = ", ".join(f'"{r}"' for r in (CLONE, SEARCH, LABELS, TEXT))
+
+
+@pytest.fixture
+def held(tmp_path, monkeypatch):
+    made = stored.make(tmp_path, monkeypatch, f"none, mnli, {NAMES}", "pawsx, tatoeba")
+    monkeypatch.setattr("xitt.data.languages", lambda study, target: stored.LANGUAGES)
+    for recipe, right in {"none": 0.5, "mnli": 0.55, CLONE: 0.6, SEARCH: 0.7, LABELS: 0.5, TEXT: 0.45}.items():
+        for target in ("pawsx", "tatoeba"):
+            made.put(recipe, target, right)
+    return made
+
+
+def test_margins_are_against_the_matched_row(held):
+    table = code_study.margins(held.study).set_index(["variant", "target"])
+    assert set(table["against"]) == {"mnli"}
+    for row, margin in ((CLONE, 5.0), (SEARCH, 15.0)):
+        for target in ("pawsx", "tatoeba", "mean"):
+            assert table.loc[(row, target), "change"] == pytest.approx(margin)
+            assert table.loc[(row, target), "low"] < margin < table.loc[(row, target), "high"]
+    none = code_study.against_none(held.study).set_index(["variant", "target"])
+    assert none.loc[(TEXT, "pawsx"), "change"] == pytest.approx(-5)
+    controls = code_study.against_controls(held.study)
+    assert {(v, a) for v, a in controls[["variant", "against"]].to_numpy()} == {(CLONE, LABELS), (CLONE, TEXT)}
+
+
+def test_means_over_rows_and_targets(held):
+    pairs = code_study.matched(held.study)
+    assert code_study.overall(held.study, pairs).value == pytest.approx(10)
+    assert code_study.overall(held.study, [(CLONE, "none"), (SEARCH, "none")]).value == pytest.approx(15)
+    assert code_study.overall(held.study, code_study.controlled(held.study)).value == pytest.approx(12.5)
+    assert code_study.overall(held.study, []) is None
+
+
+def test_margins_by_language(held, tmp_path):
+    for target in ("pawsx", "tatoeba"):
+        for recipe, by in ((CLONE, {"en": 0.7, "de": 0.5, "zh": 0.6}), (SEARCH, {"en": 0.7, "de": 0.6, "zh": 0.5})):
+            import shutil
+
+            shutil.rmtree(held.place(recipe, target, 0).parents[1])
+            held.put(recipe, target, by)
+    held.study.__dict__  # noqa: B018 - the study itself is as it was
+    table = code_study.by_language(held.study).set_index(["target", "language"])
+    assert len(table) == 6
+    for target in ("pawsx", "tatoeba"):
+        assert table.loc[(target, "en"), "margin"] == pytest.approx(15)
+        assert table.loc[(target, "de"), "margin"] == pytest.approx(0)
+    wide = code_study.languages_shown(held.study, table.reset_index())
+    assert wide["en"].tolist() == ["+15.0*", "+15.0*"]
+    said = code_study.languages_sentence(held.study, table.reset_index())
+    assert "6 pairs of target and language: code is ahead" in said
+    assert "+15.0 points in en" in said
+    assert "margin" in code_study.languages_figure(held.study, table.reset_index()).alt.lower()
+
+
+def test_the_answer_is_written_from_the_numbers(held):
+    said = code_study.answer(held.study)
+    for part in ("+15.0 points", "+10.0 points", "-2.5 points", "+12.5 points", "Code helps here, and is better than language",
+                 "what helps is in the code", "1 seed", "over examples", "generated"):  # fmt: skip
+        assert part in said, part
+
+
+def test_without_scores_there_is_no_answer(tmp_path, monkeypatch):
+    made = stored.make(tmp_path, monkeypatch, f"none, mnli, {NAMES}", "pawsx, tatoeba")
+    monkeypatch.setattr("xitt.data.languages", lambda study, target: stored.LANGUAGES)
+    assert "there is no answer" in code_study.answer(made.study)
+    empty = code_study.by_language(made.study)
+    assert len(empty) == 0
+    assert "yet" in code_study.languages_sentence(made.study, empty)
+    assert len(code_study.languages_shown(made.study, empty)) == 1
+    assert code_study.languages_figure(made.study, empty).alt
+
+
+# --- the ledger ------------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def pocket(request) -> Study:
+    return load_study(request.config.rootpath / "params" / "pocket.yaml")
+
+
+TARGETS = ("xnli", "udpos", "panx", "tatoeba")
+
+
+@pytest.mark.parametrize(("gain", "answer"), [(4.0, "yes"), (-4.0, "no")])
+def test_the_question_is_answered_by_the_rows_on_code(pocket, gain, answer):
+    rows = ("none", "mnli", CLONE, SEARCH, LABELS)
+    study = Grids(pocket, code=(rows, TARGETS))
+    change = {CLONE: gain, SEARCH: gain, LABELS: -9.0, "mnli": 1.0}
+    frame = tidy(pocket, lambda r, t: change.get(r, 0.0), (CLONE, SEARCH, LABELS), targets=TARGETS)
+    found = claims.verdict(study, "Q01", frame)
+    assert (found.verdict, found.effect) == (answer, pytest.approx(gain, abs=0.2))
+    assert f"against language of the same length: {gain - 1:+.1f}" in found.why
+    assert "controls against none: -9" in found.why
+
+
+def test_one_seed_decides_nothing(pocket, monkeypatch):
+    study = Grids(pocket, code=(("none", "mnli", CLONE), ("xnli",)))
+    frame = tidy(pocket, lambda r, t: 4.0, (CLONE,), seeds=(0,), targets=("xnli",))
+    found = claims.verdict(study, "Q01", frame)
+    assert found.verdict in ("unclear", "not tested")
+
+
+# --- the design ------------------------------------------------------------------------------------------------------
+def design(request, name: str) -> dict:
+    return read_yaml(request.config.rootpath / "params" / "designs" / f"{name}.yaml")
+
+
+def test_no_row_on_code_is_without_a_match_and_no_control_without_its_row(request):
+    from xitt import recipes
+    from xitt.ablations import without
+    from xitt.tasks import TASKS
+
+    whole = design(request, "code")
+    for form in (whole, *whole["forms"].values()):
+        rows = [recipes.canonical(r) for r in form["intermediates"]]
+        assert len(set(rows)) == len(rows)
+        assert "none" in rows
+        for parsed in map(recipes.parse, rows):
+            if "code" in str(parsed):
+                assert parsed.match in rows
+            if parsed.control:
+                assert without(str(parsed), "control", TASKS) in rows
+        controls = {recipes.parse(r).control for r in rows} - {""}
+        assert controls == {"labels", "text"}
+        assert set(form["targets"]) <= set(whole["targets"])
+
+
+def test_the_reduced_design_adds_four_encoders_and_trains_none_twice(pocket, request, tmp_path):
+    parts = {"transfer": design(request, "transfer"), "code": design(request, "code")}
+    reduced = parts["code"]["forms"]["reduced"]
+    new = set(reduced["intermediates"]) - set(parts["transfer"]["intermediates"])
+    assert len(new) == 4
+    assert set(reduced["targets"]) <= set(parts["transfer"]["targets"])
+    from xitt.study import _design
+
+    folder = request.config.rootpath / "params" / "designs"
+    both = tuple(_design(folder, n, pocket.path, pocket.tasks) for n in ("transfer", "code.reduced"))
+    params = pocket.params.model_copy(update={"designs": ("transfer", "code.reduced")})
+    one, two = (Study(pocket.path, params, d, pocket.root, pocket.tasks) for d in (both[:1], both))
+    runs = [[j.name for j in graph.jobs(s) if j.name.startswith("01.")] for s in (one, two)]
+    assert sorted(set(runs[1]) - set(runs[0])) == sorted(f"01.{r}.s0" for r in new)
+    assert len(set(runs[1])) == len(runs[1]) == len(runs[0]) + 4
+
+
+def test_the_paper_can_be_costed(request):
+    from xitt.study import _design
+
+    paper = load_study(request.config.rootpath / "params" / "paper.yaml")
+    folder = request.config.rootpath / "params" / "designs"
+    whole = _design(folder, "code", paper.path, paper.tasks)
+    params = paper.params.model_copy(
+        update={"designs": ("code",), "intermediates": None, "targets": None, "seeds": (0,)}
+    )
+    made = plan.plan(Study(paper.path, params, (whole,), paper.root, paper.tasks))
+    own = made.works["intermediate", "code_search+match=mnli", 0]
+    other = made.works["intermediate", "mnli", 0]
+    assert own.tokens == other.tokens > 1e6
+    assert own.flops > other.flops  # functions are longer than sentences
+    assert made.works["intermediate", "code_clone+control=labels+match=mnli", 0].tokens == other.tokens
+
+
+# --- real rows -------------------------------------------------------------------------------------------------------
+@pytest.mark.skipif(not os.environ.get("XITT_DATA"), reason="XITT_DATA is not set: no real data")
+def test_a_real_set_encodes_and_trains(study, tmp_path, monkeypatch):
+    """CodeXGLUE's clones and cloze, for as long as SQuAD."""
+    monkeypatch.setenv("XITT_OUTPUTS", str(tmp_path))
+    content = read_yaml(study.path)
+    content["data"] = {
+        "source": "folder",
+        "folder": "${XITT_DATA}",
+        "limits": {"train": 40, "dev": 12, "test": 12},
+        "missing": "skip",
+    }
+    content["backbone"] = {"folder": str(study.backbone().path)}
+    content["intermediates"] = [
+        "none",
+        "squad_v1",
+        "code_clone+match=squad_v1",
+        "code_cloze+match=squad_v1",
+        "code_defect+match=squad_v1",
+    ]
+    file = study.path.with_name("real.yaml")
+    file.write_text(yaml.safe_dump({**content, "name": "real", "designs": ["small"]}))
+    found = load_study(file)
+    for recipe in found.intermediates[2:]:
+        record = found.train(recipe).record
+        assert record["training"]["steps"] == record["match"]["steps"]
+        assert abs(record["training"]["tokens"] - record["match"]["tokens"]) <= longest(found, recipe)

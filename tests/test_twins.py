@@ -1,0 +1,101 @@
+"""A fine-tuning of row none that phase 1 makes too is made once: a copy that differs in its words alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
+from xitt import phases, train
+from xitt.store import read_json
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    return tiny.make(tmp_path_factory.mktemp("project")).parent.parent
+
+
+@pytest.fixture(scope="module")
+def built(project, tmp_path_factory) -> Path:
+    """Outputs with the backbone alone."""
+    outputs = tmp_path_factory.mktemp("outputs")
+    tiny.variant(project, outputs).backbone()
+    return outputs
+
+
+@pytest.fixture
+def outputs(built, tmp_path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "outputs"))
+
+
+@pytest.fixture
+def trainings(monkeypatch) -> list[str]:
+    """Trainings that took place."""
+    real, done = train.fit, []
+    monkeypatch.setattr(train, "fit", lambda *a, **k: (done.append(a[9]), real(*a, **k))[1])
+    return done
+
+
+def only(outputs: Path, glob: str) -> Path:
+    (found,) = (outputs / "tiny" / "runs").glob(glob)
+    return found
+
+
+def test_the_copy_is_what_training_makes(project, outputs, trainings, monkeypatch, tmp_path):
+    study = tiny.variant(project, outputs)
+    scores = study.evaluate("none", "xnli")
+    assert trainings == ["mnli"]  # phase 1's, which is there for phase 1
+    copy, first = only(outputs, "02.none.mnli.s0-*"), only(outputs, "01.mnli.s0-*")
+    assert study.train("mnli").path == first
+    assert trainings == ["mnli"]
+
+    monkeypatch.setattr("xitt.twins.copied", lambda *_: None)
+    shutil.move(copy, tmp_path / "copy")
+    assert study.evaluate("none", "xnli").equals(scores)
+    assert trainings == ["mnli", "none > mnli"]
+    copy, made = tmp_path / "copy", only(outputs, "02.none.mnli.s0-*")
+    names = {p.name for p in (made / "model").iterdir()}
+    assert {p.name for p in (copy / "model").iterdir()} == names
+    for name in names:
+        assert (copy / "model" / name).read_bytes() == (made / "model" / name).read_bytes(), name
+    assert (first / "model" / "README.md").read_bytes() != (copy / "model" / "README.md").read_bytes()
+
+    found, wanted = read_json(copy / "record.json"), read_json(made / "record.json")
+    same = found.pop("same_as")
+    assert same == {"run": first.name, "fingerprint": read_json(first / "record.json")["fingerprint"]}
+    spent = ("wall_seconds", "provenance")
+    for record in (found, wanted):
+        record["training"] = {k: v for k, v in record["training"].items() if "second" not in k}
+    assert {k: v for k, v in found.items() if k not in spent} == {k: v for k, v in wanted.items() if k not in spent}
+    first, second = ([json.loads(x) for x in (p / "log.jsonl").read_text().splitlines()] for p in (copy, made))
+    assert [{**x, "seconds": 0} for x in first] == [{**x, "seconds": 0} for x in second]
+
+
+def test_other_trainings_are_not_copied(project, outputs, trainings):
+    study = tiny.variant(project, outputs)
+    study.evaluate("mnli", "xnli")
+    assert trainings == ["mnli", "mnli > mnli"]
+    study.evaluate("none", "panx")
+    assert trainings[2:] == ["none > panx"]
+
+
+def test_a_study_without_that_row_trains_its_own(project, outputs, trainings):
+    study = tiny.variant(project, outputs, intermediates=["none"])
+    study.evaluate("none", "xnli")
+    assert trainings == ["none > mnli"]
+    assert not list((outputs / "tiny" / "runs").glob("01.*"))
+
+
+def test_weights_that_were_let_go_come_from_the_copy_s_source(project, outputs, trainings):
+    study = tiny.variant(project, outputs, keep="intermediates")
+    study.evaluate("none", "xnli")
+    copy = only(outputs, "02.none.mnli.s0-*")
+    assert not (copy / "model").exists()
+    assert (only(outputs, "01.mnli.s0-*") / "model" / "model.safetensors").is_file()
+    run = phases.train_task(study, "mnli", "target", "none", 0, study.backbone(), None, weights=True)
+    assert run.model.is_dir()
+    assert trainings == ["mnli"]
+    assert (copy / "predictions" / "xnli" / "record.json").is_file()
