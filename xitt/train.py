@@ -248,11 +248,15 @@ def _step(model, kind, features, units, lengths, device, pad, draw, batches=None
         total, count = kind.step(model, features, units, device, pad)
         return _scaled(model, features, units, [total], count)
     losses, count = [], 0
-    for waiting in batches or _batches(model, kind, features, units, lengths, device, pad, draw):
+    batches = batches or _batches(model, kind, features, units, lengths, device, pad, draw)
+    for waiting in batches:
         batch = to_device(waiting, device)
         with device.autocast():
             logits = kind.forward(model, batch)
         total, labels = kind.loss(logits, batch["target"])
+        if len(batches) == 1:  # the mean at once spares a pass over all gradients
+            (mean := total / torch.clamp(labels, min=1)).backward()
+            return mean.detach(), _tokens(features, units)
         total.backward()
         losses.append(total.detach())
         count = count + labels
@@ -264,7 +268,11 @@ def _scaled(model, features, units, losses: list, count) -> tuple[torch.Tensor, 
     scale = 1.0 / torch.clamp(count, min=1)
     grads = [p.grad for p in model.parameters() if p.grad is not None]
     torch._foreach_mul_(grads, scale.to(grads[0].dtype))
-    return torch.stack(losses).sum() * scale, int(features.ids.lengths[features.rows(units)].sum())
+    return torch.stack(losses).sum() * scale, _tokens(features, units)
+
+
+def _tokens(features: Features, units) -> int:
+    return int(features.ids.lengths[features.rows(units)].sum())
 
 
 def _parts(features: Features, units, lengths, device: Device, packed: bool) -> list[np.ndarray]:
