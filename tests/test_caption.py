@@ -86,8 +86,10 @@ def test_a_prefix_of_patches_by_hand(features):
             text = torch.arange(ids.shape[1]) + PAD + 1
             inputs = torch.cat([seen[None], embeddings.word_embeddings(ids)], 1)
             places = torch.cat([torch.full((len(seen),), PAD), text])[None]
-            state = model.base_model(inputs_embeds=inputs, position_ids=places).last_hidden_state[0, len(seen)]
-            torch.testing.assert_close(row, model.vision["match"](state), atol=1e-5, rtol=1e-5)
+            state = model.base_model(inputs_embeds=inputs, position_ids=places).last_hidden_state[0]
+            image, caption = state[: len(seen)].mean(0), state[len(seen) :].mean(0)
+            logits = model.vision["match"](torch.cat([image * caption, (image - caption).abs()]))
+            torch.testing.assert_close(row, logits, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("task", ["image_text", "caption_mlm"])
@@ -155,7 +157,9 @@ def trained(f, folder: Path, attention: str, init: int = 0, seconds: float = NEV
     return model, summary
 
 
-@pytest.mark.parametrize(("task", "attention"), [("image_text", "padded"), ("image_text", "packed"), ("caption_mlm", "packed")])
+@pytest.mark.parametrize(
+    ("task", "attention"), [("image_text", "padded"), ("image_text", "packed"), ("caption_mlm", "packed")]
+)
 def test_a_resumed_training_ends_in_the_same_bits(features, tmp_path, monkeypatch, task, attention):
     f = features[task]
     straight, expected = trained(f, tmp_path / "straight", attention)
@@ -207,7 +211,9 @@ def test_the_projection_starts_from_a_regression(features):
     x, y = torch.from_numpy(shown / shown.sum(axis=1, keepdims=True)), torch.from_numpy(said)
     weight, bias = vision.regression(x, y, 1e-9)
     expected = np.linalg.lstsq(np.column_stack([x, np.ones(200)]), said, rcond=None)[0]
-    np.testing.assert_allclose(x.numpy() @ weight.T.numpy() + bias.numpy(), np.column_stack([x, np.ones(200)]) @ expected, atol=1e-6)
+    np.testing.assert_allclose(
+        x.numpy() @ weight.T.numpy() + bias.numpy(), np.column_stack([x, np.ones(200)]) @ expected, atol=1e-6
+    )
     np.testing.assert_allclose(weight.T.numpy() + bias.numpy(), words, atol=1e-3)
     weight, bias = vision.regression(torch.ones(9, 4, dtype=torch.float64), y[:9])
     assert weight.abs().max() < 1e-6
@@ -242,7 +248,11 @@ def test_controls_keep_captions_and_labels(tmp_path):
         assert [{**e, "image": ""} for e in split.examples] == [{**e, "image": ""} for e in plain.examples]
         assert split.fingerprint != plain.fingerprint
         images = [e["image"] for e in split.examples]
-        assert (set(images) == {vision.BLANK}) if how == "blank" else (sorted(images) == sorted(e["image"] for e in plain.examples))
+        assert (
+            (set(images) == {vision.BLANK})
+            if how == "blank"
+            else (sorted(images) == sorted(e["image"] for e in plain.examples))
+        )
     moved = [a["image"] != b["image"] for a, b in zip(split.examples, plain.examples, strict=True)]
     assert np.mean(moved) > 0.8
     with pytest.raises(ParameterError, match="control=blank goes with tasks of the kinds caption; mnli"):
@@ -283,9 +293,18 @@ def photos(tmp_path_factory) -> Path:
     small = {"hidden_size": 12, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32,
              "patch_size": 8}  # fmt: skip
     torch.manual_seed(0)
-    text = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "vocab_size": 20}
+    text = {
+        "hidden_size": 8,
+        "intermediate_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 1,
+        "vocab_size": 20,
+    }
     both = transformers.CLIPConfig(text_config=text, vision_config=small, projection_dim=8)
-    for name, model in (("vit", transformers.ViTModel(transformers.ViTConfig(**small))), ("clip", transformers.CLIPModel(both))):
+    for name, model in (
+        ("vit", transformers.ViTModel(transformers.ViTConfig(**small))),
+        ("clip", transformers.CLIPModel(both)),
+    ):
         model.save_pretrained(folder / name)
         prepare = {"vit": transformers.ViTImageProcessor, "clip": transformers.CLIPImageProcessor}[name]
         size = {"height": 32, "width": 32}
@@ -359,10 +378,16 @@ def test_captions_in_other_languages(photos):
     [
         (lambda f: None, None),
         (lambda f: (f / "local/multi30k_images/train.txt").unlink(), "train.txt is not there\n.*Flickr30k"),
-        (lambda f: (f / "local/multi30k_images/train3.jpg").unlink(), "1 of 8 images are not in .*the first is train3.jpg"),
+        (
+            lambda f: (f / "local/multi30k_images/train3.jpg").unlink(),
+            "1 of 8 images are not in .*the first is train3.jpg",
+        ),
         (lambda f: (f / "local/multi30k_images/train.txt").write_text("a.jpg\n"), "1 file names, but 8 captions"),
         (lambda f: (f / "vit/preprocessor_config.json").unlink(), "has no preprocessor_config.json"),
-        (lambda f: (f / "vit/model.safetensors").rename(f / "vit/model.bin"), "has no .*safetensors; weights in other forms"),
+        (
+            lambda f: (f / "vit/model.safetensors").rename(f / "vit/model.bin"),
+            "has no .*safetensors; weights in other forms",
+        ),
     ],
 )
 def test_what_is_absent_is_named(photos, tmp_path, change, said):
