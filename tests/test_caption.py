@@ -86,8 +86,10 @@ def test_a_prefix_of_patches_by_hand(features):
             text = torch.arange(ids.shape[1]) + PAD + 1
             inputs = torch.cat([seen[None], embeddings.word_embeddings(ids)], 1)
             places = torch.cat([torch.full((len(seen),), PAD), text])[None]
-            state = model.base_model(inputs_embeds=inputs, position_ids=places).last_hidden_state[0, len(seen)]
-            torch.testing.assert_close(row, model.vision["match"](state), atol=1e-5, rtol=1e-5)
+            state = model.base_model(inputs_embeds=inputs, position_ids=places).last_hidden_state[0]
+            image, caption = state[: len(seen)].mean(0), state[len(seen) :].mean(0)
+            logits = model.vision["match"](torch.cat([image * caption, (image - caption).abs()]))
+            torch.testing.assert_close(row, logits, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("task", ["image_text", "caption_mlm"])

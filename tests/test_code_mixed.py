@@ -248,7 +248,7 @@ def test_crossed_sets_of_the_real_folder(mini):
     assert [(e["second"], e["label"]) for e in mixed] == [(e["second"], e["label"]) for e in ur]
     codes = data.languages(mini, "xquad_cross")
     assert len(codes) == 16
-    for code in codes:
+    for code in codes[::6]:
         asked, told = code.split("-")
         sides = {x: {e["id"]: e for e in data.load(mini, "xquad", "test", x).examples} for x in (asked, told)}
         for e in data.load(mini, "xquad_cross", "test", code).examples:

@@ -9,8 +9,9 @@ import yaml
 
 from tests import stored, tiny
 from tests.test_claims import Grids, tidy
-from xitt import claims, code_study, data, encoded, graph, phases, plan
+from xitt import claims, code_study, data, designs, encoded, graph, phases, plan, recipes
 from xitt.backbone import load_tokenizer
+from xitt.errors import ParameterError
 from xitt.kinds import kind
 from xitt.study import Study, load_study, read_yaml
 
@@ -182,8 +183,8 @@ def test_margins_by_language(held, tmp_path):
 
 def test_the_answer_is_written_from_the_numbers(held):
     said = code_study.answer(held.study)
-    for part in ("+15.0 points", "+10.0 points", "-2.5 points", "+12.5 points", "Code helps here, and is better than language",
-                 "what helps is in the code", "1 seed", "over examples", "generated"):  # fmt: skip
+    for part in ("+15.0 points", "+10.0 points", "-2.5 points", "+12.5 points", "code gains against none and is ahead of language",
+                 f"{SEARCH} against mnli +15.0", "what helps is in the code", "1 seed", "over examples", "generated"):  # fmt: skip
         assert part in said, part
 
 
@@ -232,7 +233,6 @@ def design(request, name: str) -> dict:
 
 
 def test_no_row_on_code_is_without_a_match_and_no_control_without_its_row(request):
-    from xitt import recipes
     from xitt.ablations import without
     from xitt.tasks import TASKS
 
@@ -268,21 +268,31 @@ def test_the_reduced_design_adds_four_encoders_and_trains_none_twice(pocket, req
     assert len(set(runs[1])) == len(runs[1]) == len(runs[0]) + 4
 
 
-def test_the_paper_can_be_costed(request):
-    from xitt.study import _design
+@pytest.fixture(scope="module")
+def paper(request) -> Study:
+    return load_study(request.config.rootpath / "params" / "paper.yaml")
 
-    paper = load_study(request.config.rootpath / "params" / "paper.yaml")
-    folder = request.config.rootpath / "params" / "designs"
-    whole = _design(folder, "code", paper.path, paper.tasks)
-    params = paper.params.model_copy(
-        update={"designs": ("code",), "intermediates": None, "targets": None, "seeds": (0,)}
-    )
-    made = plan.plan(Study(paper.path, params, (whole,), paper.root, paper.tasks))
+
+def test_the_paper_can_be_costed(paper):
+    """A design that the study does not name is planned beside its own."""
+    made = plan.plan(paper, "code")
+    whole = designs.among(paper, "code")
+    assert whole.tasks_of("multitask") == recipes.tasks_of("multitask", recipes.NINE)  # rows of other designs are there
+    assert set(made.part.intermediates) == set(whole.grids["code"][0])
     own = made.works["intermediate", "code_search+match=mnli", 0]
     other = made.works["intermediate", "mnli", 0]
     assert own.tokens == other.tokens > 1e6
     assert own.flops > other.flops  # functions are longer than sentences
     assert made.works["intermediate", "code_clone+control=labels+match=mnli", 0].tokens == other.tokens
+
+
+def test_a_plan_says_what_is_shared(paper):
+    new = [r for r in designs.among(paper, "code").grids["code"][0] if "code" in r or "control" in r]
+    said = "\n".join(plan.lines(paper, "code", "H100"))
+    trained = 3 * (len(new) + 4)  # and mnli, squad_v1, hellaswag, multitask
+    assert f"with the design transfer: 12 of {trained} runs of intermediate training" in said
+    with pytest.raises(ParameterError, match="did you mean 'code'"):
+        plan.plan(paper, "cod")
 
 
 # --- real rows -------------------------------------------------------------------------------------------------------

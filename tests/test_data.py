@@ -27,6 +27,7 @@ FIELDS = {
     "span": {"id": str, "context": str, "question": str, "answers": list, "starts": list},
     "bitext": {"id": str, "first": str, "second": str},
     "mlm": {"id": str, "text": str},
+    "caption": {"id": str, "text": str, "image": str, "label": str},
 }
 QUERY, PAIR = {"id": str, "first": str, "gold": list}, {"id": str, "first": str, "second": str, "context": str}
 MINING = {"id": str, "first": list, "second": list, "gold": list}
@@ -73,6 +74,8 @@ def check(task: str, split: data.Split) -> None:
             fields = {**fields, "text": list} if task == "ccg" else fields
             if row.kind == "classify" and "second" not in row.columns and not row.parts and row.columns:
                 fields = {k: v for k, v in fields.items() if k != "second"}  # one text
+            if row.kind == "caption" and not row.labels:
+                fields = {k: v for k, v in fields.items() if k != "label"}  # masked
         assert {k: type(v) for k, v in e.items()} == fields
         if row.kind == "classify":
             assert e["label"] in row.labels

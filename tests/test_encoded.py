@@ -28,7 +28,8 @@ LENGTH = 96
 #: (task, split): every kind in every form it is encoded in
 SPLITS = [
     ("mnli", "train"), ("xnli", "test"), ("hellaswag", "train"), ("udpos", "train"), ("panx", "test"), ("ccg", "train"),
-    ("squad_v2", "train"), ("xquad", "test"), ("lareqa", "train"), ("lareqa", "test"), ("lareqa", "pool"),
+    ("squad_v2", "train"), ("xquad", "test"), ("lareqa", "train"), ("lareqa", "test"), ("lareqa", "pool"), ("image_text", "train"),
+    ("caption_mlm", "dev"),
 ]  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def test_every_task_of_the_paper_has_its_role():
         n.startswith("code_") or TASKS[n].kind == "caption" for n in found[9:]
     )  # those of the studies beyond the paper
     others = {t.name for t in TASKS.values() if t.source.layout in code_mixed.KINDS}  # text that mixes languages
-    assert {t.name for t in TASKS.values() if "target" in t.roles} - others == {*TARGETS, "ntrex"}
+    assert {t.name for t in TASKS.values() if "target" in t.roles} - others == {*TARGETS, "ntrex", "caption_retrieval"}
 
 
 @pytest.mark.parametrize("row", TASKS.values(), ids=lambda r: r.name)
@@ -187,7 +187,7 @@ def test_the_paper_study_lists_every_task(monkeypatch):
     frame = inventory.table(load_study(tiny.ROOT / "params" / "paper.yaml"))
     of = frame.groupby("role")["task"].apply(list)
     assert of["intermediate"] == [*INTERMEDIATES, "multitask"]
-    assert of["target"] == TARGETS
+    assert [t for t in of["target"] if TASKS[t].source.layout not in code_mixed.KINDS] == TARGETS
     assert set(of["training data"]) == {"snli", "anli_r1", "anli_r2", "anli_r3", "siqa", "copa"}
     assert frame["revision"].str.fullmatch(r"unpinned|[0-9a-f]{12}( [0-9a-f]{12})*").sum() == len(frame) - 0
     assert (frame["licence"] != "").all()

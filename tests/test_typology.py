@@ -107,6 +107,12 @@ def test_the_table_of_a_study_s_languages():
     assert "CC-100" in typology.caption()
 
 
+def test_the_languages_that_a_study_scores():
+    pocket = load_study(tiny.ROOT / "params" / "pocket.yaml")
+    assert set(typology.used(pocket)) == set(LANGUAGES)
+    assert list(typology.table(typology.used(pocket), pocket)["language"])[:2] == ["en", "de"]
+
+
 # --- errors ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("old", "new", "said"),

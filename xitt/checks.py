@@ -20,6 +20,7 @@ _EMPTY = {
     "classify": ("first", "second"),
     "bitext": ("first", "second"),
     "dual": ("first", "second"),
+    "caption": ("text",),
 }  # texts looked at
 #: fewer labels may be all one by chance
 FEW = 20
@@ -214,9 +215,17 @@ def _mlm(row: Task, e: Example, raw: Example) -> Example:
     return e
 
 
+def _caption(row: Task, e: Example, raw: Example) -> Example:
+    if not isinstance(e["text"], str) or not isinstance(e["image"], str):
+        raise ValueError(f"a text and the name of an image are expected, not {e['text']!r} and {e['image']!r}")
+    if row.labels:
+        e["label"] = _label(row.labels, e["label"])
+    return e
+
+
 def _bitext(row: Task, e: Example, raw: Example) -> Example:
     e["first"], e["second"] = e["first"].strip(), e["second"].strip()
     return e
 
 
-_CHECKS = {"classify": _classify, "choose": _choose, "tag": _tag, "span": _span, "bitext": _bitext, "mlm": _mlm}
+_CHECKS = {"classify": _classify, "choose": _choose, "tag": _tag, "span": _span, "bitext": _bitext, "mlm": _mlm, "caption": _caption}

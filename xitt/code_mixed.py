@@ -267,10 +267,15 @@ def beside(book: Book) -> pd.DataFrame:
             own = [t for t, kind in kinds.items() if name in (kind, "all mixed")]
             if d := mean_change(book, recipe, own):
                 made.append((recipe, name, len(own), *_numbers(d), d.how))
-        here = [t for t in study.targets_of(recipe) if t in NINE]
+        here = [t for t in study.targets_of(recipe) if t in NINE and _scored(study, t, ("none", recipe))]
         if here and (d := mean_difference(study, recipe, here)):
             made.append((recipe, "XTREME", len(here), *_numbers(d), d.how))
     return pd.DataFrame(made, columns=["recipe", "on", "sets", "change", "low", "high", "p", "how"])
+
+
+def _scored(study: Study, target: str, recipes: Iterable[str]) -> bool:
+    """Whether all of some recipes have scores of a target, with one seed at least."""
+    return all(any(counts(study, r, target, s) is not None for s in study.seeds) for r in recipes)
 
 
 def mean_change(book: Book, recipe: str, sets: Iterable[str]) -> stats.Difference | None:

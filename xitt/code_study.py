@@ -279,7 +279,7 @@ def answer(study: Study) -> str:
     text = (
         f"Over {len(code)} task{'s' if len(code) > 1 else ''} on code and {len(names)} targets ({', '.join(names)}), intermediate training on code "
         f"changes the score by {_said(base)} against none, and by {_said(margin)} against natural language read for as many steps and tokens. "
-        f"{_verdict(base, margin)} "
+        f"{_verdict(base, margin)} {_by_row(study, pairs)}"
     )
     some = controlled(study)
     if (nothing_ := overall(study, [(c, "none") for _, c in some])) and (beyond := overall(study, some)):
@@ -293,12 +293,19 @@ def answer(study: Study) -> str:
 
 
 def _verdict(base: stats.Difference, margin: stats.Difference) -> str:
-    first = "Code helps" if base.low > 0 else "Code hurts" if base.high < 0 else "Whether code helps cannot be told"
-    second = (
-        "and is better than language" if margin.low > 0 else "and is worse than language" if margin.high < 0
-        else "and which of the two is better cannot be told"
-    )  # fmt: skip
-    return f"{first} here, {second}."
+    first = "gains" if base.low > 0 else "loses" if base.high < 0 else "neither gains nor loses for certain"
+    second = "is ahead of" if margin.low > 0 else "is behind" if margin.high < 0 else "cannot be told apart from"
+    return f"Here code {first} against none and {second} language of the same length."
+
+
+def _by_row(study: Study, pairs: list[tuple[str, str]]) -> str:
+    """Margin of each row, and what the comparison of MLM with a task holds besides."""
+    found = [(r, m, overall(study, [(r, m)])) for r, m in pairs]
+    said = "; ".join(f"{r} against {m} {d.value:+.1f} ({d.low:+.1f} to {d.high:+.1f})" for r, m, d in found if d)
+    text = f"Row by row the margin is: {said}. " if len(found) > 1 else ""
+    if any(study.tasks[t].kind == "mlm" for r, _ in pairs for t in study.tasks_of(r)):
+        text += "MLM over code goes on with what the encoder was pre-trained by, which its rows of natural language do not: that is in its margin too. "
+    return text
 
 
 def _beyond(d: stats.Difference) -> str:

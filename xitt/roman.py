@@ -30,6 +30,8 @@ _HI_CONSONANTS = _table(
     "कखगघङचछजझञटठडढणतथदधनपफबभमयरलवशषसह",
     "k kh g gh n ch chh j jh n t th d dh n t th d dh n p ph b bh m y r l v sh sh s h",
 )
+# letters with a dot below in one character, as some texts write them
+_HI_CONSONANTS |= {chr(0x958 + i): said for i, said in enumerate(("q", "kh", "g", "z", "r", "rh", "f", "y"))}
 _HI_DOTTED = {"क": "q", "ख": "kh", "ग": "g", "ज": "z", "ड": "r", "ढ": "rh", "फ": "f"}
 _HI_VOWELS = _table("अआइईउऊऋएऐऑओऔ", "a a i i u u ri e ai o o au")
 _HI_SIGNS = _table("ािीुूृेैॉोौ", "a i i u u ri e ai o o au")

@@ -197,6 +197,16 @@ def pretraining(study: Study) -> tuple[dict[str, float], str]:
     return {}, "not known for this encoder"
 
 
+def used(study: Study) -> tuple[str, ...]:
+    """Languages that a study scores, sorted: those of its targets, of pairs and mixtures each part, whatever the script."""
+    from . import data
+    from .languages import spoken
+
+    return tuple(
+        sorted({x for target in study.targets for code in data.languages(study, target) for x in spoken(code)})
+    )
+
+
 # --- as people read it ---------------------------------------------------------------------------------------------
 def table(codes: Iterable[str], study: Study | None = None) -> pd.DataFrame:
     """Languages with their facts, nearest to English first.

@@ -3,8 +3,8 @@
 Fields: ``text``, ``image`` (see ``xitt.vision``) and for matching ``label``. An image is read as vectors before the caption's tokens (a prefix
 of ``inputs_embeds``): what its patches are is projected to the encoder's width, and each place in the image has a vector of its own. The
 caption keeps the positions that it has alone, so the encoder reads it as it will read text afterwards; patches have the padding's
-position, which is none. With labels the first token of the caption decides whether the two match; without, pieces of the caption are masked
-(``xitt.kinds.mlm``) and said with the head that the encoder was pre-trained with. Of all this the encoder alone goes on to targets.
+position, which is none. With labels what is read of image and caption is compared, to say whether the two match; without, pieces of the
+caption are masked (``xitt.kinds.mlm``) and said with the head that the encoder was pre-trained with. Of all this the encoder alone goes on to targets.
 
 Lengths and tokens that are counted are the caption's: a prefix of patches is no text.
 
@@ -64,7 +64,7 @@ class Caption(Kind):
             model.vision = nn.ModuleDict({
                 "patch": nn.Sequential(nn.Linear(size, WIDER * width), nn.GELU(), nn.Linear(WIDER * width, width)),
                 "place": nn.Embedding(count, width),
-                "match": nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 2)),
+                "match": nn.Sequential(nn.Linear(2 * width, width), nn.Tanh(), nn.Linear(width, 2)),
             })  # fmt: skip
             nn.init.normal_(model.vision["place"].weight, std=model.config.initializer_range)
             vision.spread(model.vision["patch"][0])
@@ -121,7 +121,7 @@ class Caption(Kind):
             ).copy()
         batch["patches"] = vision.numbers(patches[features.extra["image"][rows[order]]])
         if features.target is not None:
-            return {**batch, "target": self.target(features, units, rows)}
+            return {**batch, "words": features.ids.lengths[rows], "target": self.target(features, units, rows)}
         ids, chosen = draw_masks(features, rows[order], draw)
         gold = features.ids.flat(rows[order]).astype(np.int64)
         batch["input_ids"].reshape(-1)[text.reshape(-1)] = ids
@@ -137,14 +137,14 @@ class Caption(Kind):
         words = model.get_input_embeddings()(batch["input_ids"])
         if "starts" in batch:
             inputs = words.index_copy(1, batch["prefix"], seen.flatten(0, 1)[None].to(words.dtype))
-            at = batch["at"] if "at" in batch else batch["starts"] + seen.shape[1]
-            hidden = packing.encode(model, {**batch, "inputs_embeds": inputs}, at)
+            hidden = packing.encode(model, {**batch, "inputs_embeds": inputs}, batch.get("at"))
+            hidden = hidden if "at" in batch else packing.rows(hidden, batch, 0.0)
         else:
             inputs = torch.cat([seen.to(words.dtype), words[:, seen.shape[1] :]], 1)
             how = {name: batch[name] for name in ("attention_mask", "position_ids")}
             hidden = model.base_model(inputs_embeds=inputs, **how).last_hidden_state
-            hidden = hidden.flatten(0, 1)[batch["at"]] if "at" in batch else hidden[:, seen.shape[1]]
-        return model.lm_head(hidden) if "at" in batch else model.vision["match"](hidden)
+            hidden = hidden.flatten(0, 1)[batch["at"]] if "at" in batch else hidden
+        return model.lm_head(hidden) if "at" in batch else _matched(model, hidden, seen.shape[1], batch["words"])
 
     def outputs(self, logits, batch, features, units):
         """Label scores of each unit, or the gold and the predicted pieces of its masked places."""
@@ -181,6 +181,20 @@ def _start(model, features) -> None:
     with torch.no_grad():
         last.weight.copy_(weight)
         last.bias.copy_(bias)
+
+
+def _matched(model, hidden, count: int, words):
+    """Logits of the labels from last hidden states (rows, longest, width) of ``count`` patches and then ``words`` pieces each.
+
+    The mean of the patches and the mean of the caption are compared by their product (as ViLBERT does, Lu et al. 2019, section 3.1) and by
+    their difference: what a small encoder would need thousands of steps to learn to compare is laid side by side.
+    """
+    import torch
+
+    place = torch.arange(hidden.shape[1] - count, device=hidden.device)
+    inside = (place < words[:, None]).to(hidden.dtype)[:, :, None]
+    image, caption = hidden[:, :count].mean(1), (hidden[:, count:] * inside).sum(1) / words[:, None]
+    return model.vision["match"](torch.cat([image * caption, (image - caption).abs()], -1))
 
 
 def _widened(ids: Ragged, rows: np.ndarray, count: int, pad: int) -> Ragged:

@@ -189,7 +189,8 @@ _BLOCKS: dict[str, Callable[[Sampler], tuple]] = {
     "mewslix": entities.mentions,
     **programs.DRAW,
     "image_text": scenes.block,
-    **dict.fromkeys(("caption_mlm", "caption_retrieval"), lambda s: (scenes.scene(s),)),
+    "caption_mlm": lambda s: (scenes.scene(s),),
+    "caption_retrieval": lambda s: (scenes.imagined(s),),
 }
 _MAKERS = {
     "mnli": make.mnli, "xnli": make.xnli, "squad_v1": make.squad, "xquad": make.squad, "hellaswag": make.hellaswag,

@@ -15,6 +15,7 @@ from zlib import crc32
 
 import numpy as np
 
+from . import world
 from .meaning import NP, Clause, Sentence
 from .sample import Sampler
 
@@ -50,6 +51,14 @@ ICONS = {
     "tree": "..###../.#####./#######/.#####./..###../...#.../...#...",
 }  # fmt: skip
 THINGS = tuple(x for x in ICONS if x not in LANDMARKS)
+#: of scenes that are said and not drawn: things that have a colour, and what stands by itself
+_COLOURED = ("music_instrument", "clothing", "tool", "container", "reading", "object", "bird")
+BESIDE = {
+    **dict.fromkeys(("table", "chair", "bed", "shelf"), ("on", "under", "near")),
+    **dict.fromkeys(("tree", "bridge"), ("under", "near")),
+    **dict.fromkeys((*world.KINDS["building"], "garden", "river", "lake", "market", "farm", "park"), ("near",)),
+}
+IMAGINED = tuple(x for x in world.members(_COLOURED) if x not in BESIDE and x not in ("door", "window"))
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,16 @@ def scene(s: Sampler) -> Scene:
     for thing, landmark in zip(things, landmarks, strict=True):
         number, colour = s.pick(tuple(NUMBERS)), s.pick(tuple(COLOURS))
         groups.append(Group(number, thing, colour, s.pick(LANDMARKS[landmark][1]), landmark, s.chance(0.8)))
+    return Scene(*groups)
+
+
+def imagined(s: Sampler) -> Scene:
+    """A scene with things, furniture and places of the whole world, most of which have no icon: for captions without images."""
+    things, landmarks = s.rng.sample(IMAGINED, 2), s.rng.sample(tuple(BESIDE), 2)
+    groups = []
+    for thing, landmark in zip(things, landmarks, strict=True):
+        number, colour = s.pick(tuple(NUMBERS)), s.pick(tuple(COLOURS))
+        groups.append(Group(number, thing, colour, s.pick(BESIDE[landmark]), landmark, s.chance(0.8)))
     return Scene(*groups)
 
 
