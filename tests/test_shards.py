@@ -38,7 +38,12 @@ def test_a_wrong_part_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    "more", [["--shard", "3/2"], ["--shard", "1/2", "--dask", "tcp://127.0.0.1:1"], ["--jobs", "2", "--dask", "tcp://127.0.0.1:1"]]
+    "more",
+    [
+        ["--shard", "3/2"],
+        ["--shard", "1/2", "--dask", "tcp://127.0.0.1:1"],
+        ["--jobs", "2", "--dask", "tcp://127.0.0.1:1"],
+    ],
 )
 def test_the_command_line_refuses_it_with_exit_code_2(project, monkeypatch, capsys, more):  # noqa: F811
     monkeypatch.setattr(sys, "argv", ["xitt", "run", str(study_of(project).path), *more])
