@@ -36,6 +36,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--every", type=float, default=8.0, help="seconds between kills; 0: none")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=1, help="of the tiny study's trainings")
     parser.add_argument("--only", help="as of `xitt run`")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="xitt-campaign-") as folder:
@@ -46,7 +47,7 @@ def campaign(given: argparse.Namespace, folder: Path) -> int:
     if given.study is None:
         # checkpoints often enough for a study that takes seconds
         settings = tiny.TINY.replace("engine: {", "engine: {checkpoint_seconds: 1, worker_losses: 100, ")
-        study = tiny.make(folder / "project", settings)
+        study = tiny.make(folder / "project", settings.replace("epochs: 1", f"epochs: {given.epochs}"))
     else:
         study = given.study.resolve()
     command = [sys.executable, "-m", "xitt.cli", "run", str(study), *(["--only", given.only] if given.only else [])]

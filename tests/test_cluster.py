@@ -149,6 +149,16 @@ def test_no_scheduler_no_gpu_and_other_code_are_said_to_be(project, dask, stand_
         batch.run(study_of(project, device="cuda"), dask=str(dask.file), say=print)
 
 
+def test_threads_are_shared_by_slots_unless_the_user_says_otherwise(monkeypatch):
+    """Dask's nanny would leave each training one."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(cluster, "cores", lambda: 16)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("MKL_NUM_THREADS", "3")
+    assert cluster._threads(4) == {"OMP_NUM_THREADS": "4"}
+
+
 # --- real notebooks -------------------------------------------------------------------------------------------------
 ONE_ROW = """
 name: small

@@ -21,6 +21,7 @@ from .done import code
 from .errors import ParameterError
 from .graph import Job
 from .running import Orders, Outcome
+from .store import cores
 from .study import Study
 
 #: seconds to wait for a scheduler's answer
@@ -59,11 +60,12 @@ class Cluster(AbstractContextManager):
             self.client.close()
             raise
         use_gpu = gpus and study.params.engine.device != "cpu"
-        # one job per GPU; where there is none, one per thread of a worker
-        self.executor = self.client.get_executor(pure=False, **({"resources": {"GPU": 1}} if use_gpu else {}))
         self.slots: dict[str, int] = {}
         for worker in workers.values():
-            self.slots[worker["host"]] = self.slots.get(worker["host"], 0) + worker["nthreads"]
+            own = int(worker.get("resources", {}).get("GPU", 0)) if use_gpu else worker["nthreads"]
+            self.slots[worker["host"]] = self.slots.get(worker["host"], 0) + own
+        # one job per GPU; where there is none, one per thread of a worker
+        self.executor = self.client.get_executor(pure=False, **({"resources": {"GPU": 1}} if use_gpu else {}))
         room = f"{gpus:.0f} GPUs" if use_gpu else f"{sum(self.slots.values())} slots"
         self.about = f"{room} of {len(workers)} workers at {address}"
 
@@ -136,7 +138,17 @@ def _on_worker(study: Study, job: Job, orders: Orders, slots: dict[str, int], co
     wrong = _differs(study, code_here)
     if wrong:
         return Outcome(job, 0.0, wrong)
-    return running.execute(study, job, replace(orders, slots=max(1, slots.get(_host(), 1))))
+    here = max(1, slots.get(_host(), 1))
+    return running.execute(study, job, replace(orders, slots=here), _threads(here))
+
+
+def _threads(slots: int) -> dict[str, str]:
+    """Dask's nanny leaves numerical libraries one thread unless the user says otherwise: right for many small tasks, not for training."""
+    import dask
+
+    given = dask.config.get("distributed.nanny.pre-spawn-environ", {})
+    share = str(max(1, cores() // slots))
+    return {k: share for k, v in given.items() if k.endswith("_NUM_THREADS") and os.environ.get(k) == str(v)}
 
 
 def _host() -> str:

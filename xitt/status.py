@@ -55,7 +55,7 @@ def _state(study: Study, job: Job, before: dict[str, State]) -> State:
         spent = max(0.0, time.time() - held["since"]) if "since" in held else 0.0
         line = running.progress_of(study, job)
         return State(job, "running", f"{describe(held)}, for {clock(spent)}{': ' if line else ''}{line}", spent)
-    if is_done(study, job):
+    if is_done(study, job, thorough=False):
         return State(job, "done", seconds=float((whole(job_record(study, job)) or {}).get("seconds", 0.0)))
     if failed := whole(running.failure_of(study, job)):
         return State(job, "failed", failed["error"])
