@@ -78,15 +78,17 @@ class _Attention(torch.autograd.Function):
 
 def _rows(part, number: int, length: int):
     """(tokens, heads, width) as (sequences x heads, length, width)."""
-    return part.unflatten(0, (number, length)).transpose(1, 2).reshape(number * part.shape[1], length, part.shape[2])
+    _, heads, width = part.shape
+    return part.view(number, length, heads, width).transpose(1, 2).reshape(number * heads, length, width)
 
 
 def _columns(part, number: int, length: int):
     """(tokens, heads, width) as (sequences x heads, width, length)."""
-    split = part.unflatten(0, (number, length)).permute(0, 2, 3, 1)
-    return split.reshape(number * part.shape[1], part.shape[2], length)
+    _, heads, width = part.shape
+    return part.view(number, length, heads, width).permute(0, 2, 3, 1).reshape(number * heads, width, length)
 
 
 def _write(place, rows, number: int, length: int) -> None:
     """Back from :func:`_rows`."""
-    place.unflatten(0, (number, length)).transpose(1, 2).copy_(rows.unflatten(0, (number, -1)))
+    _, heads, width = place.shape
+    place.view(number, length, heads, width).transpose(1, 2).copy_(rows.view(number, heads, length, width))

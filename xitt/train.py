@@ -150,6 +150,7 @@ def fit_mixture(
     _truncate_log(folder / "log.jsonl", state["step"])
     progress = Progress(what, mixture.steps, state["step"])
     begin, saved = time.monotonic() - state["seconds"], time.monotonic()
+    parameters = list(model.parameters())
     recent: list[torch.Tensor] = [torch.tensor(x, device=device.name) for x in state.get("recent", [])]
     for step, (part, units, batches) in enumerate(_steps(mixture, state["step"], device, pad, seed), state["step"]):
         for group in optimizer.param_groups:
@@ -157,7 +158,7 @@ def fit_mixture(
         loss, tokens = _step(
             part.model, part.kind, part.features, units, part.lengths, device, pad, (seed, step), batches
         )
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), hyper.clip)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, hyper.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         recent.append(loss)
