@@ -228,4 +228,12 @@ def _bitext(row: Task, e: Example, raw: Example) -> Example:
     return e
 
 
-_CHECKS = {"classify": _classify, "choose": _choose, "tag": _tag, "span": _span, "bitext": _bitext, "mlm": _mlm, "caption": _caption}
+_CHECKS = {
+    "classify": _classify,
+    "choose": _choose,
+    "tag": _tag,
+    "span": _span,
+    "bitext": _bitext,
+    "mlm": _mlm,
+    "caption": _caption,
+}

@@ -30,6 +30,7 @@ KINDS = {
     "mixed": "within sentences",
     "romanised": "in Latin letters",
 }
+MIXING = ("between sentences", "within sentences")  # Latin letters alone mix no languages
 PARALLEL = ("crossed", "switched", "romanised")  # made of the examples that they are compared with
 COLUMNS = (
     "recipe", "target", "kind", "rate", "examples", "mixed", "mixed none", "change", "low", "high", "p", "q",
@@ -257,14 +258,14 @@ def beside(book: Book) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``recipe, on, sets, change, low, high, p, how``; ``on`` is a kind of :data:`KINDS`, ``all mixed`` or ``XTREME``. Tasks of XTREME count by their
+        ``recipe, on, sets, change, low, high, p, how``; ``on`` is a kind of :data:`KINDS`, ``all mixed`` (:data:`MIXING`) or ``XTREME``. Tasks of XTREME count by their
         task score (``xitt.differences.task_metrics``), mixed sets by their main metric.
     """
     made, study = [], book.study
     kinds = {t: KINDS[study.tasks[t].source.layout] for t in book.sets()}
     for recipe in book.recipes():
         for name in (*dict.fromkeys(kinds.values()), "all mixed"):
-            own = [t for t, kind in kinds.items() if name in (kind, "all mixed")]
+            own = [t for t, kind in kinds.items() if kind == name or (name == "all mixed" and kind in MIXING)]
             if d := mean_change(book, recipe, own):
                 made.append((recipe, name, len(own), *_numbers(d), d.how))
         here = [t for t in study.targets_of(recipe) if t in NINE and _scored(study, t, ("none", recipe))]

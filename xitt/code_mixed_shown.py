@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 
 from . import prose
-from .code_mixed import Book, beside, curve, mean_change, rows, targets
+from .chance import RING, flags
+from .code_mixed import MIXING, Book, beside, curve, mean_change, rows, targets
+from .show import score
 from .study import Study
 
 NOTHING = "nothing to compare yet"
@@ -53,9 +55,22 @@ def changes(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
     if not len(frame):
         return pd.DataFrame({"set": [NOTHING]})
     each = frame.to_dict("records")
+    ring = {
+        (r, t): flags(study, r, t).get("avg", False)
+        for t in frame["target"].unique()
+        for r in ("none", *frame["recipe"].unique())
+    }
+
+    def scores(column: str, recipes) -> list:
+        return [
+            score(v, ring[key])
+            for v, *key in zip(frame[column], recipes, frame["target"], strict=True)
+            for key in [tuple(key)]
+        ]
+
     return pd.DataFrame({
         "recipe": frame["recipe"], "set": [study.tasks[t].title for t in frame["target"]], "mixes": frame["kind"],
-        "none (%)": frame["mixed none"], "score (%)": frame["mixed"],
+        "none (%)": scores("mixed none", ["none"] * len(frame)), "score (%)": scores("mixed", frame["recipe"]),
         "change, mixed": [_change(r["change"], r["low"], r["high"], r["q"]) for r in each],
         "change, unmixed": [_change(r["plain change"], r["plain low"], r["plain high"]) for r in each],
         "difference": [_change(r["kept"], r["kept low"], r["kept high"], r["kept q"]) for r in each],
@@ -68,7 +83,7 @@ def changes_caption(frame: pd.DataFrame) -> str:
         return ""
     return (
         "Scores on mixed text in percent; changes against none in points with 95 % intervals "
-        f"({frame['how'].iloc[0]}), on mixed text and on the same task unmixed; their difference is below zero where mixing takes from a gain. {prose.STAR}"
+        f"({frame['how'].iloc[0]}), on mixed text and on the same task unmixed; their difference is below zero where mixing takes from a gain. {RING}. {prose.STAR}"
     )
 
 
@@ -79,7 +94,7 @@ def changes_sentence(frame: pd.DataFrame) -> str:
     up, down = ((frame["q"] < 0.05) & (np.sign(frame["change"]) == sign) for sign in (1, -1))
     apart = frame[frame["kept q"] < 0.05]
     return (
-        f"Of {len(frame)} changes on mixed text {up.sum()} are gains and {down.sum()} losses at a false-discovery rate of 5 %; "
+        f"Of {len(frame)} changes on these texts {up.sum()} are gains and {down.sum()} losses at a false-discovery rate of 5 %; "
         f"{len(apart)} differ from the change on unmixed text, {(apart['kept'] < 0).sum()} of them downwards."
     )
 
@@ -204,7 +219,8 @@ def _word(d) -> str:
 
 # --- the answer ------------------------------------------------------------------------------------------------------
 def answer(study: Study, book: Book, frame: pd.DataFrame) -> str:
-    """Whether gains survive mixing at this scale, with intervals, and what limits the answer."""
+    """Whether gains survive mixing at this scale, with intervals, and what limits the answer; of sets that mix languages alone."""
+    frame = frame[frame["kind"].isin(MIXING)]
     if not len(frame):
         return "Not answered here: no set of mixed text has been scored under none and another recipe."
     said = [s for r in frame["recipe"].unique() if (s := _recipe_answer(book, frame[frame["recipe"] == r], r))]
@@ -250,8 +266,6 @@ def limits(study: Study, frame: pd.DataFrame) -> str:
         parts.append("the pocket is a small world, its switching follows a grammar and no speaker")
     if "between sentences" in kinds:
         parts.append("crossed pairs are translations, which nobody wrote to stand side by side")
-    if "in Latin letters" in kinds:
-        parts.append("romanisation follows one rule, people spell in many ways")
     untied = frame[frame["plain change"].isna()]["target"].unique()
     if len(untied):
         parts.append(f"{', '.join(study.tasks[t].title for t in untied)} has no unmixed counterpart")

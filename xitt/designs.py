@@ -31,10 +31,9 @@ def among(study: Study, name: str) -> Study:
 
 
 def alone(study: Study, name: str) -> Study:
-    """A study that has one of its designs only."""
-    update = {"designs": (name,)}
-    if name != study.designs[0].name:  # what a study names itself are the rows and columns of its first design
-        update |= {"intermediates": None, "targets": None}
+    """A study that has one of its designs only, with the rows and columns that the design has in it."""
+    rows, columns = study.grids[name]
+    update = {"designs": (name,), "intermediates": tuple(study.checkpoints.get(r, r) for r in rows), "targets": columns}
     found = tuple(d for d in study.designs if d.name == name)
     return Study(study.path, study.params.model_copy(update=update), found, study.root, study.tasks)
 

@@ -58,6 +58,8 @@ PUBLISHED: dict[str, dict[str, int | dict[str, int]]] = {
     "udpos": {"train": {"en": 21_253}, "dev": _UDPOS_DEV, "test": _UDPOS_TEST},  # a
     "panx": {"train": {"en": 20_000}, "dev": _PANX, "test": _PANX},  # a
     "xquad": {"test": 1_190},  # a
+    # made from these (xitt.crossed)
+    "xnli_cross": {"test": 5_010}, "xnli_roman": {"test": 5_010}, "pawsx_cross": {"test": 2_000}, "xquad_cross": {"test": 1_190}, "xquad_roman": {"test": 1_190},
     "mlqa": {"dev": {"ar": 517, "de": 512, "en": 1148, "es": 500, "hi": 507, "vi": 511, "zh": 504},
              "test": {"ar": 5335, "de": 4517, "en": 11590, "es": 5253, "hi": 4918, "vi": 5495, "zh": 5137}},  # a
     "tydiqa": {"train": {"en": 3_696}, "dev": {"en": 440}, "test": _TYDIQA_TEST},  # d

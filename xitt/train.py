@@ -155,13 +155,14 @@ def fit_mixture(
         (folder / "log.jsonl").unlink(missing_ok=True)
     progress = Progress(what, mixture.steps, state["step"])
     begin, saved = time.monotonic() - state["seconds"], time.monotonic()
+    parameters = list(model.parameters())
     recent: list[torch.Tensor] = [torch.tensor(x, device=device.name) for x in state.get("recent", [])]
     room = Room(device)
     for step, (part, units, batches) in enumerate(_steps(mixture, state["step"], room, pad, seed), state["step"]):
         for group in optimizer.param_groups:
             group["lr"] = schedule(step)
         loss, tokens = room.step(partial(_of_part, part, units, pad, (seed, step)), model, part, units, batches)
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), hyper.clip)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, hyper.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         recent.append(loss)
