@@ -349,7 +349,10 @@ def test_two_processes_encode_once(study, tokenizer, project, tmp_path):
         subprocess.Popen([*command, name], env=environment, stdout=subprocess.PIPE, text=True, cwd=tiny.ROOT)
         for name in "ab"
     ]
-    sums = [int(c.communicate(timeout=120)[0]) for c in children]
+    sums = [
+        int(c.communicate(timeout=120)[0].split()[-1])  # before it, who waits for whom
+        for c in children
+    ]
     assert (tmp_path / "log").read_text().split() == ["encoded"]
     assert sums == [int(get(study, tokenizer).ids.values.sum())] * 2
 

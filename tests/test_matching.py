@@ -207,7 +207,7 @@ def test_specifications_of_other_recipes_have_no_new_key(study):
 
 
 def spec(study, recipe: str, seed: int = 0) -> str:
-    return phases._intermediate_spec(study, recipe, seed).fingerprint
+    return phases.intermediate_spec(study, recipe, seed).fingerprint
 
 
 @pytest.mark.parametrize("recipe", ["hellaswag+match=squad_v1", "multitask{hellaswag,mnli}+match=squad_v1"])

@@ -69,6 +69,7 @@ def test_the_copy_is_what_training_makes(project, outputs, trainings, monkeypatc
     spent = ("wall_seconds", "provenance")
     for record in (found, wanted):
         record["training"] = {k: v for k, v in record["training"].items() if "second" not in k}
+        del record["files"]["log.jsonl"]  # it tells seconds
     assert {k: v for k, v in found.items() if k not in spent} == {k: v for k, v in wanted.items() if k not in spent}
     first, second = ([json.loads(x) for x in (p / "log.jsonl").read_text().splitlines()] for p in (copy, made))
     assert [{**x, "seconds": 0} for x in first] == [{**x, "seconds": 0} for x in second]
