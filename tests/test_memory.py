@@ -67,7 +67,8 @@ def test_out_of_memory_halves_the_micro_batch_and_keeps_the_numbers(
     assert (lowered["steps"], lowered["tokens"]) == (told["steps"], told["tokens"])
     assert same == pytest.approx(losses, abs=2e-6)
     for key, value in plain.state_dict().items():
-        if key != "qa_outputs.bias":  # a softmax over places does not see it: its gradient is rounding alone
+        # a softmax over places does not see what is added to all of them: the gradient of that is rounding alone
+        if name != "span" or key not in ("qa_outputs.bias", "roberta.encoder.layer.1.output.LayerNorm.bias"):
             torch.testing.assert_close(small.state_dict()[key], value, rtol=1e-5, atol=1e-7, msg=key)
     assert capsys.readouterr().out.count("does not fit the memory; training goes on with") == len(refused)
 
