@@ -155,9 +155,12 @@ def test_micro_batches_do_not_change_loss_and_gradients(features, monkeypatch, m
     found, wanted = gradients(parts), gradients(once)
     assert found.keys() == wanted.keys()
     assert {"logit_scale", "pooler.dense.weight", "embeddings.word_embeddings.weight"} <= found.keys()
-    noise = 2e-6 * max(float(g.abs().max()) for g in wanted.values())  # vectors are float32
+    # vectors are float32: half of 2e-6 of the largest gradient is common, and with where arrays lie in memory it was seen to pass that
+    noise = 1e-5 * max(float(g.abs().max()) for g in wanted.values())
     for key, gradient in wanted.items():
-        torch.testing.assert_close(found[key], gradient, rtol=1e-4, atol=noise, msg=key)
+        torch.testing.assert_close(
+            found[key], gradient, rtol=1e-4, atol=noise, msg=lambda text, key=key: f"{key}: {text}"
+        )
 
 
 def test_other_micro_batches_would_be_another_loss(features):
