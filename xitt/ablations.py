@@ -80,22 +80,26 @@ def coverage(study: Study) -> pd.DataFrame:
     )
 
 
-def form_sentence(study: Study) -> str:
-    """Whether the study runs the whole design, in words."""
-    design = next((d for d in study.designs if d.name == "variants"), None)
+def form_sentence(
+    study: Study,
+    name: str = "variants",
+    absent: str = "what its own rows and targets vary is shown",
+    rows: str = "recipes",
+) -> str:
+    """Whether the study runs a whole design, in words; ``absent`` says what is shown where it does not have it."""
+    design = next((d for d in study.designs if d.name == name), None)
     if design is None:
-        return f"{study.name} does not have the design `variants`; what its own rows and targets vary is shown."
-    named = next(n for n in study.params.designs if n.partition(".")[0] == "variants")
+        return f"{study.name} does not have the design `{name}`; {absent}."
     seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
     if design.whole is None:
         return f"{study.name} runs the design whole, with {seeds}."
+    named = next(n for n in study.params.designs if n.partition(".")[0] == name)
     return (
-        f"{study.name} runs the design in its form `{named}`: {len(design.intermediates)} of {len(design.whole.intermediates)} recipes on "
+        f"{study.name} runs the design in its form `{named}`: {len(design.intermediates)} of {len(design.whole.intermediates)} {rows} on "
         f"{len(design.targets)} of {len(design.whole.targets)} targets, with {seeds}."
     )
 
 
-# --- tables --------------------------------------------------------------------------------------------------------
 def table(study: Study, option: str) -> pd.DataFrame:
     """Recipes with an option against the same without it, target by target, and the mean over the targets.
 

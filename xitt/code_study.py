@@ -66,17 +66,7 @@ def controlled(study: Study) -> list[tuple[str, str]]:
 
 def form_sentence(study: Study) -> str:
     """Which part of the design the study runs, in words."""
-    design = next((d for d in study.designs if d.name == DESIGN), None)
-    if design is None:
-        return f"{study.name} does not have the design `{DESIGN}`; what its own rows hold of it is shown."
-    seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
-    if design.whole is None:
-        return f"{study.name} runs the design whole, with {seeds}."
-    named = next(n for n in study.params.designs if n.partition(".")[0] == DESIGN)
-    return (
-        f"{study.name} runs the design in its form `{named}`: {len(design.intermediates)} of {len(design.whole.intermediates)} recipes on "
-        f"{len(design.targets)} of {len(design.whole.targets)} targets, with {seeds}."
-    )
+    return ablations.form_sentence(study, DESIGN, "what its own rows hold of it is shown")
 
 
 def coverage(study: Study) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 torch draws one Bernoulli number after the other from its Mersenne twister, about 5 ns each: in fine-tuning a small encoder that is up to
 a fifth of a step. Here a seed is drawn from torch's generator, so that ``torch.manual_seed`` and a checkpoint's random state hold
-for it as for any other draw, and SFC64 (Doty-Humphrey's, from numpy) makes the numbers from it, sixteen times as fast. A rate is rounded to
+for it as for any other draw, and SFC64 (Doty-Humphrey's, from numpy) makes the numbers from it, some ten times as fast. A rate is rounded to
 1/65,536: 0.1 is 0.100006, and what stays is scaled by just that.
 """
 
