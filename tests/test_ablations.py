@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests import tiny
-from xitt import ablations, backbone, data, graph, phases, retrieval, scoring
+from xitt import ablations, backbone, data, evaluate, graph, phases, retrieval, scoring
 from xitt.errors import ParameterError
 from xitt.study import Study, load_study, read_yaml
 
@@ -135,7 +135,14 @@ def test_pooling_and_depth_by_hand(scored, target, layer, cls):
         model, tokenizer, [e["first"] for e in examples], (layer,), 96, device, pool="cls" if cls else "mean"
     )
     np.testing.assert_allclose(made[layer], sides[0], atol=1e-5)
-    found = (sides[1] @ sides[0].T).argmax(axis=1)
+    # A backbone that has hardly learned puts sentences as close together as float32 rounds (a few 1e-7): which of them is found
+    # first is then open, and only that it is one of the nearest can be asserted.
+    cosines = sides[1].astype(np.float64) @ sides[0].T.astype(np.float64)
+    shown = evaluate.read_predictions(scoring.found(scored, "none", target, 0) / "de.parquet")
+    found = shown["prediction"].astype(int).to_numpy()
+    assert (cosines[np.arange(len(examples)), found] >= cosines.max(axis=1) - 2e-6).all()
+    if not cls:  # means over tokens lie apart: there the neighbour itself is asserted
+        assert (found == cosines.argmax(axis=1)).all()
     value = scored.evaluate("none", target).set_index("language")["value"]["de"]
     assert value == pytest.approx(100 * np.mean(found == np.arange(len(examples))))
     assert scoring.layer_of(scored, target, 2) == layer
