@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import torch
-
 from .progress import tell
 
 if TYPE_CHECKING:
+    import torch
+
     from .mixture import Part
     from .train import Device
 
@@ -37,6 +37,8 @@ class Room:
         torch.OutOfMemoryError
             If not even one unit fits.
         """
+        import torch
+
         random = random_state(self.device)
         while True:
             try:
@@ -53,6 +55,8 @@ class Room:
 
     def _halve(self, tokens: int) -> None:
         """Half of what the step has, or of what was allowed, if that is less."""
+        import torch
+
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         most = max(1, min(self.device.micro_batch_tokens, tokens) // 2)
@@ -66,12 +70,18 @@ class Room:
         return {} if most == self.given.micro_batch_tokens else {"micro_batch_tokens": most}
 
 
+# --- random numbers ------------------------------------------------------------------------------------------------
 def random_state(device: Device) -> list[torch.Tensor]:
-    """Where the random numbers of a device, and of the CPU, stand."""
+    """Where the random numbers of the CPU, and of a CUDA device, stand: what :func:`set_random_state` takes."""
+    import torch
+
     return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device.name)] if device.cuda else [])]
 
 
 def set_random_state(device: Device, state: list[torch.Tensor]) -> None:
+    """Put the random numbers back to where they stood, so that a forward pass drops the same units once more."""
+    import torch
+
     torch.set_rng_state(state[0])
     if len(state) > 1:
         torch.cuda.set_rng_state(state[1], device.name)
