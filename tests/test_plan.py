@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests import tiny
-from xitt import code_mixed, lengths, plan, rates
+from xitt import code_mixed, lengths, plan, rates, recipes
 from xitt.bench import stored
 from xitt.bench.work import Shape
 from xitt.errors import DataError, ParameterError
@@ -110,6 +110,44 @@ class TestPaper:
             sum(w.flops for w in of(made, "target").values())
         )
         assert len(of(one, "encode")) == len(of(made, "encode"))
+
+
+DESIGNS = ("code", "scaling", "code_mixed", "similarity", "multimodal")
+
+
+class TestQuestions:
+    """The designs beside the paper's matrix, at full scale."""
+
+    def test_the_paper_has_every_design_as_it_stands(self, paper, root_folder):
+        assert {d.name for d in paper.designs} == {p.stem for p in (root_folder / "params" / "designs").glob("*.yaml")}
+        for design in paper.designs:
+            rows, columns = paper.grids[design.name]
+            assert set(rows) == {"none", *design.intermediates}, design.name
+            assert columns == design.targets, design.name
+            # of code_mixed the sets that are made of published ones
+            assert (design.whole is None) == (design.name not in ("transfer", "code_mixed")), design.name
+        assert set(paper.main[0]) == {"none", *recipes.NINE, "multitask"}
+
+    @pytest.mark.parametrize("design", DESIGNS)
+    def test_each_question_is_costed_alone(self, paper, design):
+        said = plan.lines(paper, design, "H100")
+        rows, columns = paper.grids[design]
+        assert said[0].startswith(f"paper: {len(rows)} intermediates x {len(columns)} targets x 3 seeds")
+        assert any(x.startswith("jobs: ") for x in said)
+        (line,) = [x for x in said if x.startswith("shared: with the design transfer: ")]
+        trained = len(rows) - 1
+        common = len(set(rows) & set(paper.main[0])) - 1
+        assert f"{3 * common} of {3 * trained} runs of intermediate training" in line
+        (total,) = [x for x in said if x.startswith("all ")]
+        tokens, hours = total.split()[1], float(total.split()[-1].replace(",", ""))
+        assert float(tokens.replace(",", "")) > 0
+        assert hours > 0
+
+    def test_what_only_reads_trains_nothing_of_its_own(self, paper):
+        transfer = plan.plan(paper, "transfer").works
+        for design in ("code_mixed", "similarity"):
+            own = plan.plan(paper, design).works.keys() - transfer.keys()
+            assert not {k for k in own if k[0] in ("intermediate", "target")}, design
 
 
 class TestLengths:

@@ -196,12 +196,15 @@ def plan(
         str | None,
         typer.Option(metavar="NAME", help="A measured machine or a GPU (H100, A100, L4 ...); default: this."),
     ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Notebooks at a time here; default: one per GPU, else two.")
+    ] = None,
 ) -> None:
     """What a study will cost: jobs, tokens, FLOPs and hours per phase, and what that is estimated from."""
     from . import plan as planning
     from .study import load_study
 
-    for line in planning.lines(load_study(params), design, device):
+    for line in planning.lines(load_study(params), design, device, jobs):
         _say(line)
 
 

@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 
+from . import timings
 from .bench import stored
 from .bench.machine import matmul_rates, nominal
 from .bench.work import Shape
@@ -56,6 +57,8 @@ class Rates:
         Tokens tokenised per second.
     origins : tuple of str
         What each is from, in words.
+    timed : Timings, optional
+        What finished runs took on this device; goes before the rates above.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Rates:
     search: float
     encoding: float
     origins: tuple[str, ...]
+    timed: timings.Timings | None = None
 
 
 def choose(study: Study, shape: Shape, device: str | None = None) -> Rates:
@@ -72,8 +76,8 @@ def choose(study: Study, shape: Shape, device: str | None = None) -> Rates:
     Parameters
     ----------
     device : str, optional
-        Short name of a measured machine, or of a GPU whose nominal peak is known; by default this machine: as measured, else by its matmul
-        rate, which is measured now.
+        Short name of a measured machine, or of a GPU whose nominal peak is known; by default this machine: by the finished runs of this study
+        and of those beside it, what none of them did as measured, else by its matmul rate, which is measured now.
 
     Raises
     ------
@@ -84,9 +88,12 @@ def choose(study: Study, shape: Shape, device: str | None = None) -> Rates:
     if device is None:
         name, threads, kind = here(study)
         found = measured.get(stored.slug(name, threads))
-        return (found and of_document(stored.slug(name, threads), found, shape, precision)) or _by_matmul(
+        rates = (found and of_document(stored.slug(name, threads), found, shape, precision)) or _by_matmul(
             name, kind, shape, precision
         )
+        timed = timings.of(study, shape, name)
+        rest = tuple(f"where no run was like it: {text}" for text in rates.origins)
+        return replace(rates, timed=timed, origins=(timed.origin, *rest)) if timed else rates
     plain = _plain(device)
     for name, document in measured.items():
         if _plain(name) == plain and (rates := of_document(name, document, shape, precision)):

@@ -16,6 +16,7 @@ from .errors import XittError
 from .graph import Job, jobs
 from .lease import describe
 from .progress import clock
+from .schedule import job_of
 from .study import Study
 
 
@@ -138,17 +139,7 @@ def planned(study: Study) -> tuple[dict[str, float], str]:
     speed = rates.choose(study, made.shape)
     hours: dict[str, float] = {}
     for (what, *key), work in made.works.items():
-        name = _job_of(what, key)
+        name = job_of(what, key)
         if name:
             hours[name] = hours.get(name, 0.0) + plan.hours(made, speed, work)
     return hours, f"rates of {speed.name}"
-
-
-def _job_of(what: str, key: list) -> str | None:
-    """The job that does a piece of planned work; ``None`` for what any may do first (tokenising)."""
-    if what == "encode":
-        return None
-    if what == "build":
-        return "00"
-    number = {"intermediate": "01", "target": "02", "score": "02", "embed": "03", "search": "03"}[what]
-    return f"{number}.{key[0]}.s{key[-1]}"
