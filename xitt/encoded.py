@@ -26,8 +26,7 @@ import numpy as np
 from .batching import Features, Ragged
 from .data import Split
 from .kinds import Kind
-from .progress import tell
-from .store import checksum, fresh_file
+from .store import Damaged, checksum, fresh_file, kept, reading
 from .study import Study, fingerprint
 
 #: raised when files have another form
@@ -122,10 +121,6 @@ def _reset(tokenizer) -> None:
 
 
 # --- files ---------------------------------------------------------------------------------------------------------
-class Damaged(ValueError):
-    """A file is not what was written, or not of that key."""
-
-
 def write(path: Path, content: Features, key: dict) -> None:
     """Write a file aside and rename it into place.
 
@@ -152,20 +147,12 @@ def write(path: Path, content: Features, key: dict) -> None:
 
 
 def read(path: Path, key: dict) -> Features:
-    """The features of a file, their arrays in place.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
-    Damaged
-        If it is not whole or was written for another key.
-    """
+    """The features of a file, their arrays in place; raises what :func:`xitt.store.kept` understands."""
     import pyarrow as pa
 
     if not path.is_file():
         raise FileNotFoundError(path)
-    try:
+    with reading(pa.ArrowException, ValueError, KeyError, TypeError, IndexError, OSError):
         batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
         batch.validate()
         head = json.loads(batch.schema.metadata[b"xitt"])
@@ -175,24 +162,13 @@ def read(path: Path, key: dict) -> Features:
         }
         if _digest(head, arrays) != batch.schema.metadata[b"sha256"].decode():
             raise Damaged("its checksum is wrong")
-    except Damaged:
-        raise
-    except (pa.ArrowException, ValueError, KeyError, TypeError, IndexError, OSError) as error:
-        raise Damaged(str(error).splitlines()[0]) from None
     if head["key"] != key:
         raise Damaged("it is of another key")
     return _features(head, arrays)
 
 
 def _is_whole(path: Path, key: dict) -> bool:
-    try:
-        read(path, key)
-    except FileNotFoundError:
-        return False
-    except Damaged as error:
-        tell(f"{path} is damaged ({error}): its examples are encoded again")
-        return False
-    return True
+    return kept(read, path, key, "its examples are encoded again") is not None
 
 
 def _digest(head: dict, arrays: dict[str, np.ndarray]) -> str:

@@ -20,8 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .progress import tell
-from .store import fresh_file
+from .store import Damaged, fresh_file, kept, reading
 
 #: raised when files have another form
 VERSION = 1
@@ -96,21 +95,9 @@ def write(path: Path, fields: dict[str, Any], key: dict) -> bool:
     return True
 
 
-class Damaged(ValueError):
-    """A file is not what was written, or not of that key."""
-
-
 def read(path: Path, key: dict) -> dict[str, Any]:
-    """The fields of a file.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
-    Damaged
-        If it is not whole or was written for another key.
-    """
-    try:
+    """The fields of a file; raises what :func:`xitt.store.kept` understands."""
+    with reading(ValueError, KeyError, TypeError, AttributeError):
         first, text, end = path.read_bytes().decode("utf-8").split("\n")
         head = json.loads(first)
         wanted = head.pop("sha256")
@@ -119,20 +106,10 @@ def read(path: Path, key: dict) -> dict[str, Any]:
         if head["key"] != key:
             raise Damaged("it is of another key")
         return {**head["fields"], "examples": _examples(text)}
-    except Damaged:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Damaged(str(error).splitlines()[0]) from None
 
 
 def _whole(path: Path, key: dict) -> dict[str, Any] | None:
-    try:
-        return read(path, key)
-    except FileNotFoundError:
-        return None
-    except Damaged as error:
-        tell(f"{path} is damaged ({error}): its examples are made again")
-        return None
+    return kept(read, path, key, "its examples are made again")
 
 
 def _drop_older(path: Path, stem: str) -> None:

@@ -16,19 +16,20 @@ import shutil
 import tempfile
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import integrity
 from .integrity import RECORD, Damaged, checksum
+from .progress import tell
 from .provenance import commit, cores, provenance
 from .study import fingerprint
 
 __all__ = [
-    "Damaged", "RunFolder", "Spec", "checksum", "commit", "cores", "fresh_file", "fresh_folder", "provenance", "read_json", "write_json",
-    "write_text",
+    "Damaged", "RunFolder", "Spec", "checksum", "commit", "cores", "fresh_file", "fresh_folder", "kept", "provenance", "read_json",
+    "reading", "write_json", "write_text",
 ]  # fmt: skip
 
 #: folders of a run that hold weights: they may be let go, and are made again
@@ -107,6 +108,41 @@ def read_json(path: Path) -> Json | None:
         return None
     except (ValueError, RecursionError) as error:
         raise Damaged(f"{path} is damaged ({error}); delete the folder {path.parent} to compute it again") from None
+
+
+# --- work kept to be used again ------------------------------------------------------------------------------------
+@contextlib.contextmanager
+def reading(*errors: type[Exception]) -> Iterator[None]:
+    """Take what a library raises at the content of a file for what it is.
+
+    Raises
+    ------
+    Damaged
+        In place of any of ``errors``.
+    """
+    try:
+        yield
+    except errors as error:
+        raise Damaged((str(error) or type(error).__name__).splitlines()[0]) from None
+
+
+def kept(read: Callable[[Path, Json], Any], path: Path, key: Json, then: str) -> Any:
+    """What ``read(path, key)`` makes of a file, or ``None`` where there is no such file, or a damaged one, which is said.
+
+    Parameters
+    ----------
+    read : callable
+        Raises :class:`FileNotFoundError`, or :class:`Damaged` at a file that is not whole or was written for another key.
+    then : str
+        What becomes of a damaged one, for people.
+    """
+    try:
+        return read(path, key)
+    except FileNotFoundError:
+        return None
+    except Damaged as error:
+        tell(f"{path} is damaged ({error}): {then}")
+        return None
 
 
 def read_record(place: Path) -> Json | None:
