@@ -71,7 +71,7 @@ def test_a_reduced_form_trains_three_encoders_that_the_transfer_design_has_not()
     assert len(new) == 3
     assert all("+match=mnli" in r for r in new)
     assert set(targets) <= set(pocket.grids["transfer"][1])
-    assert f"{len(rows)} of the design's 47 recipes on 3 of 10 targets" in scaling.form_sentence(pocket)
+    assert f"form `scaling.reduced`: {len(rows)} of 47 recipes on 3 of 10 targets" in scaling.form_sentence(pocket)
     assert "5 of the recipes belong to other designs" in scaling.form_sentence(pocket)
 
 

@@ -65,7 +65,7 @@ def coverage(study: Study) -> pd.DataFrame:
     DataFrame
         ``variant, design, here``; a study in a reduced form of the design has less here.
     """
-    design = next((d for d in study.designs if d.name == "variants"), None)
+    design = study.design("variants")
     named = (
         [] if design is None else [recipes.canonical(r, study.tasks) for r in (design.whole or design).intermediates]
     )
@@ -87,7 +87,7 @@ def form_sentence(
     rows: str = "recipes",
 ) -> str:
     """Whether the study runs a whole design, in words; ``absent`` says what is shown where it does not have it."""
-    design = next((d for d in study.designs if d.name == name), None)
+    design = study.design(name)
     if design is None:
         return f"{study.name} does not have the design `{name}`; {absent}."
     seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"

@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from . import differences, phases, published, recipes, results, stats
+from . import ablations, differences, phases, published, recipes, results, stats
 from .metrics import METRICS
 from .study import Study
 from .tasks import TASKS
@@ -95,15 +95,15 @@ def rows(study: Study, names: Iterable[str] | None = None) -> tuple[Row, ...]:
 
 def form_sentence(study: Study) -> str:
     """Which part of the design the study runs, in words."""
-    design = next((d for d in study.designs if d.name == DESIGN), None)
+    design = study.design(DESIGN)
+    form = ablations.form_sentence(study, DESIGN, "what its own rows can say is shown")
     if design is None:
-        return f"{study.name} does not have the design `{DESIGN}`; what its own rows can say is shown."
-    whole, seeds = design.whole or design, f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
+        return form
     shared = set(design.intermediates) & {i for d in study.designs if d.name != DESIGN for i in d.intermediates}
     sizes = sorted({r.size for r in rows(study)})
     return (
-        f"{study.name} runs {len(design.intermediates)} of the design's {len(whole.intermediates)} recipes on {len(design.targets)} of {len(whole.targets)} targets, with "
-        f"{seeds}; {len(shared)} of the recipes belong to other designs as well and are not trained again. Numbers of tasks: {', '.join(map(str, sizes))}."
+        f"{form} {len(shared)} of the recipes belong to other designs as well and are not trained again. "
+        f"Numbers of tasks: {', '.join(map(str, sizes))}."
     )
 
 

@@ -116,6 +116,10 @@ class Study:
         """Rows and columns of the main table: those of the first design."""
         return self.grids[self.designs[0].name]
 
+    def design(self, name: str) -> Design | None:
+        """One of the study's designs, in the form that it has here; ``None`` where the study does not have it."""
+        return next((d for d in self.designs if d.name == name), None)
+
     def targets_of(self, recipe: str, trained: bool | None = None) -> tuple[str, ...]:
         """Targets that a recipe meets in some design (a recipe that the study does not name: all); only those that are trained, or are not."""
         met = {t for rows, columns in self.grids.values() if recipe in rows for t in columns}

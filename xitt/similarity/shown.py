@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from .. import ablations
 from ..study import Study
 from . import predict
 from .names import LARGEST, MEASURES, Undefined
@@ -33,17 +34,11 @@ NEEDS = {"data": "training sets", "backbone": "untrained encoder", "encoder": "t
 def form_sentence(study: Study) -> str:
     """Which pairs are compared, in words."""
     (rows, columns), some = grid(study), study.params.similarity
-    design = next((d for d in study.designs if d.name == DESIGN), None)
     names = [n for n in MEASURES if n in (some.measures or MEASURES)]
-    text = f"{len(rows)} intermediate recipes on {len(columns)} targets; {len(names)} of {len(MEASURES)} measures, on {some.examples} examples of each training set. "
-    if design is None:
-        return text + f"{study.name} does not have the design `{DESIGN}`: the pairs are those of its main table."
-    named = next(n for n in study.params.designs if n.partition(".")[0] == DESIGN)
-    if design.whole is None:
-        return text + f"{study.name} runs the design whole."
+    form = ablations.form_sentence(study, DESIGN, "the pairs are those of its main table", "rows")
     return (
-        text
-        + f"{study.name} runs the design in its form `{named}`, out of {len(design.whole.intermediates) - 1} recipes."
+        f"{len(rows)} intermediate recipes on {len(columns)} targets; {len(names)} of {len(MEASURES)} measures, on {some.examples} examples of each "
+        f"training set. {form}"
     )
 
 
