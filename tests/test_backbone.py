@@ -295,6 +295,19 @@ def test_from_a_three_label_classifier_to_any_task(classifier, name, labels):
         assert not np.array_equal(model.classifier.dense.weight.detach(), source.classifier.dense.weight.detach())
 
 
+def test_the_same_encoder_is_saved_with_and_without_a_network(published, pretrained, tmp_path, monkeypatch):
+    from transformers import tokenization_utils_base
+
+    found = []
+    for offline in (False, True):
+        monkeypatch.setattr(tokenization_utils_base, "is_offline_mode", lambda offline=offline: offline)
+        place = tmp_path / f"offline-{offline}"
+        backbone.save_model(pretrained, backbone.load_tokenizer(published), place, "")
+        found.append(backbone.open_folder(place, "").identity)
+        assert json.loads((place / "tokenizer_config.json").read_text())["local_files_only"] is False
+    assert found[0] == found[1]
+
+
 def test_a_pooler_goes_along(published, tokenizer, tmp_path):
     """It belongs to the encoder where there is one (multiple choice); XLM-R is published without."""
     first = task_model(published, "choose", 3)

@@ -127,11 +127,15 @@ def fetch(backbone: Backbone, root: Path, offline: bool = False) -> Encoder:
 
 
 def load_tokenizer(path: Path):
-    """The tokenizer of an encoder."""
+    """The tokenizer of an encoder; what is saved of it does not say whether the network was allowed when it was loaded."""
     from transformers import AutoTokenizer
 
     quiet()
-    return AutoTokenizer.from_pretrained(str(path))
+    tokenizer = AutoTokenizer.from_pretrained(str(path))
+    # transformers writes this into tokenizer_config.json, true where HF_HUB_OFFLINE is set, and the file's checksum is in
+    # fingerprints; nothing reads it back. As it is without the variable, so that runs made without it stay what they are
+    tokenizer.init_kwargs["local_files_only"] = False
+    return tokenizer
 
 
 def load_encoder(path: Path):
