@@ -19,7 +19,6 @@ from xitt.stats import (
     mcnemar,
     of_draws,
     over_seeds,
-    overlap_free,
     paired_bootstrap,
     power,
     resampled,
@@ -239,15 +238,6 @@ def test_benjamini_hochberg_against_its_definition():
     expected = np.empty_like(p)
     expected[order] = np.minimum(1, np.minimum.accumulate(scaled[::-1])[::-1])
     np.testing.assert_allclose(benjamini_hochberg(p), expected)
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "free"),
-    [((0, 1), (2, 3), True), ((2, 3), (0, 1), True), ((0, 2), (1, 3), False), ((0, 3), (1, 2), False),
-     ((0, 1), (1, 2), False), ((1, 1), (1, 1), False)],
-)  # fmt: skip
-def test_intervals_without_a_common_point(first, second, free):
-    assert overlap_free(first, second) is free
 
 
 # --- McNemar -------------------------------------------------------------------------------------------------------

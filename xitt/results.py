@@ -108,13 +108,6 @@ def chance_levels(frame: pd.DataFrame, known: Rows = TASKS) -> pd.Series:
     return rows.groupby(["target", "language"])["value"].max()
 
 
-def main_scores(tidy: pd.DataFrame, known: Rows = TASKS) -> pd.Series:
-    """Mean over languages (and seeds) of each (intermediate, target) under the target's main metric."""
-    main = tidy["target"].map(lambda t: known[t].metrics[0])
-    rows = tidy[(tidy["language"] == "avg") & (tidy["metric"] == main)]
-    return rows.groupby(["intermediate", "target"])["value"].mean()
-
-
 def write(study: Study, frame: pd.DataFrame | None = None) -> Path:
     """``results.csv`` and ``results.parquet`` of a study; returns the former."""
     frame = collect(study) if frame is None else frame

@@ -322,8 +322,3 @@ def detectable(error: float, runs: int = 1, wanted: float = 0.8, level: float = 
     if not error > 0:
         return float(error)
     return float(error * brentq(lambda shift: power(shift, 1.0, runs, level) - wanted, 1e-6, 30.0))
-
-
-def overlap_free(first: tuple[float, float], second: tuple[float, float]) -> bool:
-    """Whether two intervals have no point in common."""
-    return first[1] < second[0] or second[1] < first[0]
