@@ -118,6 +118,16 @@ def test_a_wrong_parameter_is_refused_with_the_valid_ones(project):
     assert "did you mean 'xnli'?" in done.stderr
 
 
+def test_similarity_with_nothing_to_compare_ends_with_a_sentence(tmp_path):
+    tiny.make(tmp_path, design="name: small\nquestion: none\nintermediates: [none]\ntargets: [xnli]\n")
+    command = [sys.executable, "-m", "papermill", "notebooks/13_similarity.ipynb", str(tmp_path / "o.ipynb"), "-p", "study",
+               "params/tiny.yaml", "--no-progress-bar"]  # fmt: skip
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = "".join(read(tmp_path / "o.ipynb")["cells"][-1]["outputs"][0]["text"])
+    assert said.startswith("There is nothing to compare: tiny has no intermediate task")
+
+
 def test_the_matrix_alone_says_what_is_missing(tmp_path):
     """04 trains nothing; test_end_to_end executes it after the others."""
     tiny.make(tmp_path)

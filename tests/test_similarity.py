@@ -449,6 +449,12 @@ def test_computed_once(study, measured, monkeypatch):
     assert records.chosen(study, "leep, size") == ["size", "leep"]
 
 
+def test_the_form_of_the_design_is_said(study):
+    pocket = load_study(tiny.ROOT / "params" / "pocket.yaml")
+    assert "form `similarity.reduced`: 5 of 11 rows on 12 of 12 targets, with 1 seed." in shown.form_sentence(pocket)
+    assert shown.form_sentence(study).endswith("runs the design whole, with 1 seed.")
+
+
 def test_no_encoder_is_trained(tmp_path):
     """Without trained encoders the measures that read them are not defined, and the notebook's steps say so."""
     file = tiny.make(tmp_path, tiny.TINY.replace("[small]", "[similarity]") + "similarity: {examples: 4}\n")

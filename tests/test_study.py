@@ -77,6 +77,14 @@ def test_shipped_studies_load_without_data(root, name, monkeypatch):
     assert {"xnli", "udpos", "panx", "xquad", "tatoeba"} <= set(study.targets)
 
 
+def test_a_design_by_its_name_in_the_form_that_the_study_has(root):
+    pocket = load_study(root / "params" / "pocket.yaml")
+    assert pocket.design("scaling") in pocket.designs
+    assert pocket.design("scaling").whole is not None
+    assert pocket.design("scaling.reduced") is None
+    assert load_study(root / "params" / "mini.yaml").design("scaling") is None
+
+
 def test_every_shipped_file_is_known_to_the_test_above(root):
     assert {p.stem for p in (root / "params").glob("*.yaml")} >= {"pocket", "pocket_full", "mini", "paper"}
     for file in (root / "params").glob("*.yaml"):

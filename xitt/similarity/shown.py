@@ -53,7 +53,7 @@ def coverage(study: Study, measured: pd.DataFrame) -> pd.DataFrame:
 
 
 def matrix(study: Study, measured: pd.DataFrame, measure: str = SEMANTIC) -> pd.DataFrame:
-    """One measure of every pair, mean over seeds: recipes × targets.
+    """One measure of every pair, mean over seeds: recipes × targets; no columns where there is no recipe to compare.
 
     Raises
     ------
@@ -62,10 +62,12 @@ def matrix(study: Study, measured: pd.DataFrame, measure: str = SEMANTIC) -> pd.
     """
     from ..errors import ParameterError, unknown
 
-    taken = list(dict.fromkeys(measured["measure"]))
+    rows, columns = grid(study)
+    taken = list(dict.fromkeys(measured["measure"])) if rows else MEASURES
     if measure not in taken:
         raise ParameterError(unknown("measure", measure, taken))
-    rows, columns = grid(study)
+    if not rows:
+        return pd.DataFrame({"intermediate": ["none"]})
     part = measured[measured["measure"] == measure]
     wide = part.pivot_table(index="intermediate", columns="target", values="value", dropna=False)
     wide = wide.reindex(index=list(rows), columns=list(columns))
@@ -215,6 +217,8 @@ def cost_sentence(table: pd.DataFrame) -> str:
 
 def answer(study: Study, p: Panel, table: pd.DataFrame, choices: pd.DataFrame) -> str:
     """The plain answer at this scale, with its interval and limits, written from the numbers."""
+    if not grid(study)[0]:
+        return f"There is nothing to compare: {study.name} has no intermediate task, its only row is `none`."
     some = table.dropna(subset=["value"]) if len(table) else table
     if not len(some):
         return f"No answer yet: {ranked_sentence(table)}"
