@@ -322,7 +322,8 @@ def _kernels(process: int) -> list[int]:
     found = []
     for child in _children(process):
         with contextlib.suppress(OSError):
-            if b"ipykernel" in Path(f"/proc/{child}/cmdline").read_bytes():
+            # one that was forked has another's command line, and a name of its own
+            if any(b"ipykernel" in Path(f"/proc/{child}/{x}").read_bytes() for x in ("cmdline", "comm")):
                 found.append(child)
     return found
 

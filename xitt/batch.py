@@ -1,8 +1,8 @@
 """Run a study's jobs: each notebook once, several at a time, past failures, from wherever it was stopped.
 
 The runner speaks to any ``concurrent.futures.Executor``: locally a pool of threads, each of which starts one process per notebook
-(``xitt.running``); on many machines the workers of a Dask cluster (``xitt.cluster``). Several runners may be at one study: a job that
-another has begun is left to it.
+(``xitt.running``), forked from one that has done the imports (``xitt.warm``); on many machines the workers of a Dask cluster
+(``xitt.cluster``). Several runners may be at one study: a job that another has begun is left to it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from fnmatch import fnmatchcase
 from graphlib import TopologicalSorter
 
-from . import integrity, running, shards
+from . import integrity, running, shards, warm
 from .devices import Slots
 from .done import _data_folder, is_done, job_inputs, job_record, notebook_of, stamp, stem
 from .errors import JobError, ParameterError
@@ -52,29 +52,48 @@ class Local(AbstractContextManager):
         How much room there is, in words.
     """
 
-    def __init__(self, study: Study, slots: int | None = None):
-        self.slots = Slots(study, slots)
+    def __init__(self, study: Study, slots: int | None = None, say=print):
+        self.slots, self.study, self.say = Slots(study, slots), study, say
         self.about, self.executor = str(self.slots), ThreadPoolExecutor(self.slots.count)
         self.batches: list[str] = []
+        self.warm: warm.Warm | None = None
 
-    def task(self, batch: str, before: dict[str, int | None]) -> Callable[[Study, Job], Outcome]:
+    def task(
+        self, batch: str, before: dict[str, int | None], forced: Iterable[str] = ()
+    ) -> Callable[[Study, Job], Outcome]:
         """What the executor is to call."""
         self.batches.append(batch)
-        orders = Orders(batch, self.slots.count, tuple(before.items()))
+        orders = Orders(batch, self.slots.count, tuple(before.items()), forced=tuple(sorted(forced)))
+        start = self._start(orders, len(before))
 
         def execute(study: Study, job: Job) -> Outcome:
             with self.slots.one() as environment:
-                return running.execute(study, job, orders, environment)
+                return running.execute(study, job, orders, environment, start)
 
         return execute
+
+    def _start(self, orders: Orders, jobs: int) -> Callable:
+        """What starts a job's process: forks of one that has done the imports, where that is safe and there are jobs to share them."""
+        if not warm.usable(running.COMMAND, self.slots.devices) or jobs <= self.slots.count:
+            return running.start
+        if self.warm is None:
+            environment = {**running.shared_environment(self.study, orders), **self.slots.shared()}
+            self.warm = warm.Warm(environment, running.start, self.say)
+        return self.warm.start
 
     def stop(self) -> None:
         """End what runs: the pool would wait for its notebooks."""
         for batch in self.batches:
             stop(batch)
+        self._close()
 
     def __exit__(self, *error) -> None:
         self.executor.shutdown(cancel_futures=True)
+        self._close()
+
+    def _close(self) -> None:
+        if self.warm is not None:
+            self.warm.close()
 
 
 # --- running -------------------------------------------------------------------------------------------------------
@@ -160,7 +179,7 @@ def all_done(study: Study) -> bool:
 
 def _crew(study: Study, slots: int | None, dask: str | None, say):
     if dask is None:
-        return Local(study, slots)
+        return Local(study, slots, say)
     from .cluster import Cluster
 
     return Cluster(study, dask, say)
@@ -181,7 +200,7 @@ def _some(
     say(f"{study.name}{part}: {len(wanted)} jobs, {done} done before, {len(todo)} to run, {crew.about} -> {study.out}")
     if not todo:
         return []
-    task = crew.task(uuid.uuid4().hex, {j.name: stamp(study, j) for j in todo})
+    task = crew.task(uuid.uuid4().hex, {j.name: stamp(study, j) for j in todo}, forced)
     try:
         return walk(study, todo, crew.executor, task, _Watcher(study, len(todo), say))
     except BaseException:  # Ctrl-C above all

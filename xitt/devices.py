@@ -62,9 +62,13 @@ class Slots:
 
     def _environment(self, name: str | None) -> dict[str, str]:
         if self.cpu:
-            return {"CUDA_VISIBLE_DEVICES": ""}
+            return self.shared()
         # the order in which nvidia-smi counts them
         return {} if name is None else {"CUDA_VISIBLE_DEVICES": name, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+    def shared(self) -> dict[str, str]:
+        """What every slot's job finds in its environment."""
+        return {"CUDA_VISIBLE_DEVICES": ""} if self.cpu else {}
 
     def __str__(self) -> str:
         return f"{self.count} at a time" + (f" on {len(self.devices)} GPUs" if self.devices else "")

@@ -17,9 +17,10 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from .done import is_done, job_inputs, job_record, notebook_of, stamp, stem
 from .errors import XittError
@@ -49,12 +50,15 @@ class Orders:
         Job → which record of it there was when the batch began.
     environment : tuple of (str, str)
         What a job's process finds in its environment besides this process's own.
+    forced : tuple of str
+        Jobs that are computed again: what they make themselves is trained, and not taken from a run that is there (``xitt.twins``).
     """
 
     batch: str
     slots: int
     before: tuple[tuple[str, int | None], ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    forced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,13 +111,24 @@ def progress_of(study: Study, job: Job) -> str:
 
 
 # --- running -------------------------------------------------------------------------------------------------------
-def execute(study: Study, job: Job, orders: Orders, slot: Mapping[str, str] | None = None) -> Outcome:
+def start(job_file: Path, environment: Mapping[str, str], log: TextIO) -> subprocess.Popen:
+    """A process of its own for a notebook: a group that can be ended as one, its input a pipe that says whether this one lives."""
+    return subprocess.Popen(
+        [*COMMAND, str(job_file)], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, env=dict(environment)
+    )  # fmt: skip
+
+
+def execute(
+    study: Study, job: Job, orders: Orders, slot: Mapping[str, str] | None = None, start: Callable = start
+) -> Outcome:
     """Run a job to its end, unless another batch is at it or has done it since this one began.
 
     Parameters
     ----------
     slot : mapping, optional
         What its slot adds to the environment: the device.
+    start : callable, optional
+        What starts its process; see :func:`start`, and :mod:`xitt.warm` for another.
     """
     lease, begin = Lease(lease_of(study, job)), time.monotonic()
     try:
@@ -125,20 +140,20 @@ def execute(study: Study, job: Job, orders: Orders, slot: Mapping[str, str] | No
     try:
         if stamp(study, job) != dict(orders.before).get(job.name) and is_done(study, job):
             return Outcome(job, 0.0, elsewhere=True)
-        return _tries(study, job, orders, dict(slot or {}), begin)
+        return _tries(study, job, orders, dict(slot or {}), begin, start)
     except (OSError, XittError) as error:
         return Outcome(job, time.monotonic() - begin, f"{job.notebook}: {_disk(error)}")
     finally:
         lease.release()
 
 
-def _tries(study: Study, job: Job, orders: Orders, slot: dict, begin: float) -> Outcome:
+def _tries(study: Study, job: Job, orders: Orders, slot: dict, begin: float, start: Callable) -> Outcome:
     """Attempts at a job up to the study's limit; what was saved by one is where the next goes on."""
     for path in (failure_of(study, job), job_record(study, job)):
         path.unlink(missing_ok=True)
     most = 1 + study.params.engine.retries
     for number in range(1, most + 1):
-        fault = _attempt(study, job, orders, slot)
+        fault = _attempt(study, job, orders, slot, start)
         if fault is None:
             return Outcome(job, time.monotonic() - begin, attempts=number)
         if _is_stopped(orders):
@@ -160,7 +175,7 @@ def _pause(seconds: float, orders: Orders) -> None:
         time.sleep(0.1)
 
 
-def _attempt(study: Study, job: Job, orders: Orders, slot: dict) -> Fault | None:
+def _attempt(study: Study, job: Job, orders: Orders, slot: dict, start: Callable) -> Fault | None:
     """One process for a job, watched until it ends; ``None`` if it went well."""
     begin, scratch = time.monotonic(), _scratch(study, job)
     output, inputs = scratch / job.file_name, job_inputs(study, job)
@@ -173,10 +188,8 @@ def _attempt(study: Study, job: Job, orders: Orders, slot: dict) -> Fault | None
         if _is_stopped(orders):
             return Fault("stopped", again=False)
         try:
-            process = subprocess.Popen(
-                [*COMMAND, str(scratch / "job.json")], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
-                env={**_environment(study, orders, scratch), **slot, "JUPYTER_RUNTIME_DIR": sockets},
-            )  # fmt: skip
+            environment = {**shared_environment(study, orders), **_own_files(scratch), **slot}
+            process = start(scratch / "job.json", {**environment, "JUPYTER_RUNTIME_DIR": sockets}, log)
         except OSError as error:
             return Fault(f"{job.notebook}: its process could not be started: {error.strerror or error}", again=True)
         _processes[process] = orders.batch
@@ -210,16 +223,21 @@ def _scratch(study: Study, job: Job) -> Path:
     return scratch
 
 
-def _environment(study: Study, orders: Orders, scratch: Path) -> dict[str, str]:
+def shared_environment(study: Study, orders: Orders) -> dict[str, str]:
+    """What all jobs of a batch find in their environment."""
     given = {**os.environ, **dict(orders.environment)}
     given.setdefault("OMP_NUM_THREADS", str(max(1, cores() // orders.slots)))
     return {
         **given,
-        "XITT_PROGRESS": str(scratch / "progress"),
-        "XITT_USES": str(scratch / "uses"),
         "XITT_OUTPUTS": str(study.out.parent),
+        "XITT_FORCED": "\n".join(orders.forced),
         "TOKENIZERS_PARALLELISM": "false",
     }
+
+
+def _own_files(scratch: Path) -> dict[str, str]:
+    """Where an attempt says how far it is, and which runs it used."""
+    return {"XITT_PROGRESS": str(scratch / "progress"), "XITT_USES": str(scratch / "uses")}
 
 
 def _watch(process: subprocess.Popen, scratch: Path, limit: float) -> Fault | None:
