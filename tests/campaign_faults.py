@@ -150,28 +150,27 @@ def _of(path: Path, world: World) -> str:
     return path.relative_to(world.runs).parts[0]
 
 
-def damaged_record(world: World, rng: random.Random) -> Outcome:
-    path = world.pick(rng, "[!.]*/record.json")
-    return Outcome("record", damage(path, rng), touched={_of(path, world)})
+#: kind → files of it under the runs; one that is damaged costs its own run only
+FILES = {
+    "record": "[!.]*/record.json",
+    "log": "0[12]*/log.jsonl",
+    "predictions": "[!.]*/predictions/*/*.parquet",
+    "scores": "[!.]*/predictions/*/record.json",
+}
 
 
-def damaged_log(world: World, rng: random.Random) -> Outcome:
-    path = world.pick(rng, "0[12]*/log.jsonl")
-    return Outcome("log", damage(path, rng), touched={_of(path, world)})
+def damaged(kind: str) -> Callable[[World, random.Random], Outcome]:
+    """The fault that damages one file of a kind (:data:`FILES`)."""
 
+    def fault(world: World, rng: random.Random) -> Outcome:
+        path = world.pick(rng, FILES[kind])
+        return Outcome(kind, damage(path, rng), touched={_of(path, world)})
 
-def damaged_predictions(world: World, rng: random.Random) -> Outcome:
-    path = world.pick(rng, "[!.]*/predictions/*/*.parquet")
-    return Outcome("predictions", damage(path, rng), touched={_of(path, world)})
-
-
-def damaged_scores(world: World, rng: random.Random) -> Outcome:
-    path = world.pick(rng, "[!.]*/predictions/*/record.json")
-    return Outcome("scores", damage(path, rng), touched={_of(path, world)})
+    return fault
 
 
 def lost_file(world: World, rng: random.Random) -> Outcome:
-    path = world.pick(rng, rng.choice(("[!.]*/record.json", "[!.]*/predictions/*/*.parquet", "0[12]*/log.jsonl")))
+    path = world.pick(rng, rng.choice((FILES["record"], FILES["predictions"], FILES["log"])))
     path.unlink()
     return Outcome("lost file", path.name, touched={_of(path, world)})
 
@@ -408,8 +407,8 @@ def damaged_job(world: World, rng: random.Random) -> Outcome:
 
 
 WITHIN: dict[str, Callable[[World, random.Random], Outcome]] = {
-    "record": damaged_record, "scores": damaged_scores, "predictions": damaged_predictions, "weights": damaged_weights,
-    "checkpoint": damaged_checkpoint, "attempt": damaged_attempt, "log": damaged_log, "lost file": lost_file, "encoded": damaged_encoded,
+    "record": damaged("record"), "scores": damaged("scores"), "predictions": damaged("predictions"), "weights": damaged_weights,
+    "checkpoint": damaged_checkpoint, "attempt": damaged_attempt, "log": damaged("log"), "lost file": lost_file, "encoded": damaged_encoded,
     "killed training": killed_training, "not a number": not_a_number, "full disk": full_disk, "clock": jumped_clock,
 }  # fmt: skip
 PROCESSES: dict[str, Callable[[World, random.Random], Outcome]] = {
