@@ -9,6 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+#: a module's process that Linux kills when the one that started it ends, however that comes
+_MORTAL = (
+    "import ctypes, runpy, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGKILL); "
+    "del sys.argv[0]; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+)
+
 
 class LocalDask:
     """A scheduler and its workers; ports are the system's choice.
@@ -32,13 +38,17 @@ class LocalDask:
         folder.mkdir(parents=True, exist_ok=True)
         self.workers: list[subprocess.Popen] = []
         self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-        for _ in range(workers):
-            self.add_worker()
-        self._wait(workers)
+        try:
+            for _ in range(workers):
+                self.add_worker()
+            self._wait(workers)
+        except BaseException:
+            self.close()
+            raise
 
     def _start(self, what: str, *options: str) -> subprocess.Popen:
         log = (self.folder / f"{what}.log").open("a")
-        command = [sys.executable, "-m", f"distributed.cli.dask_{what}", "--scheduler-file", str(self.file), *options]
+        command = mortal(f"distributed.cli.dask_{what}", "--scheduler-file", str(self.file), *options)
         return subprocess.Popen(
             command, env=self.environment, cwd=self.folder, stdout=log, stderr=log, start_new_session=True
         )
@@ -91,3 +101,8 @@ def tree(pid: int) -> list[int]:
         found.append(queue.pop())
         queue += children.get(found[-1], [])
     return found
+
+
+def mortal(module: str, *options: str) -> list[str]:
+    """The command of a module's process that does not outlive the one that starts it."""
+    return [sys.executable, "-c", _MORTAL, module, *options]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
+from dataclasses import dataclass
+from unittest import mock
 
 import pytest
 
 from tests import campaign_faults, tiny
-from xitt import clean, cli, results, store
+from xitt import clean, cli, done, graph, results, store
 from xitt.errors import DataError
 from xitt.lease import Lease
+from xitt.parameters import merge
 
 
 @pytest.fixture(scope="module")
@@ -18,13 +22,18 @@ def finished(tmp_path_factory) -> campaign_faults.World:
     return campaign_faults.World(tmp_path_factory.mktemp("clean") / "world")
 
 
+def _copy(world, folder) -> campaign_faults.World:
+    shutil.copytree(world.folder, folder)
+    found = object.__new__(campaign_faults.World)
+    found.folder, found.file = folder, folder / "params" / "tiny.yaml"
+    found.outputs, found.reference = folder / "outputs", world.reference
+    return found
+
+
 @pytest.fixture
 def world(finished, tmp_path, monkeypatch) -> campaign_faults.World:
     """A finished study in a folder of the test's own."""
-    shutil.copytree(finished.folder, tmp_path / "world")
-    found = object.__new__(campaign_faults.World)
-    found.folder, found.file = tmp_path / "world", tmp_path / "world" / "params" / "tiny.yaml"
-    found.outputs, found.reference = tmp_path / "world" / "outputs", finished.reference
+    found = _copy(finished, tmp_path / "world")
     monkeypatch.setenv("XITT_OUTPUTS", str(found.outputs))
     return found
 
@@ -98,8 +107,6 @@ def test_runs_of_older_specifications(world):
 
 def test_what_a_finished_notebook_shows_stays(world):
     """Its job's record names runs: they stay although the study has moved on."""
-    from xitt import done, graph
-
     study, kept = world.study(), run_of(world, "01.mnli*").name
     job = next(j for j in graph.jobs(study) if j.name == "01.mnli.s0")
     store.write_json(done.job_record(study, job), {"inputs": "", "uses": {kept: "f"}, "seconds": 1.0}, sealed=True)
@@ -173,6 +180,86 @@ def test_the_command_says_sizes_and_deletes_nothing_when_dry(world, monkeypatch,
         assert (now == set(files)) == bool(arguments)
     assert not (world.runs / ".damaged").exists()
     assert results.as_csv(results.collect(world.study())) == world.reference
+
+
+# --- whatever lies about ---------------------------------------------------------------------------------------------
+VARIANTS = (
+    {},
+    {"recipes": {"mnli": {"lr": 2e-3}}},
+    {"retrieval": {"layer": 1}},
+    {"intermediates": ["none"], "targets": ["udpos", "tatoeba"]},
+)
+
+
+@dataclass
+class Crowd:
+    """Outputs that several variants of a study have filled: the file, the scores and the runs of each, by what reading them has noted."""
+
+    world: campaign_faults.World
+    files: list[str]
+    scores: list[str]
+    needed: list[set[str]]
+
+
+@pytest.fixture(scope="module")
+def crowd(finished, tmp_path_factory) -> Crowd:
+    folder = tmp_path_factory.mktemp("crowd") / "world"
+    made, content = Crowd(_copy(finished, folder), [], [], []), tiny.yaml.safe_load(finished.file.read_text())
+    for changes in VARIANTS:
+        made.world.file.write_text(tiny.yaml.safe_dump(merge(content, changes)))
+        uses = folder / "uses"
+        uses.unlink(missing_ok=True)
+        with mock.patch.dict(os.environ, {"XITT_USES": str(uses)}):
+            made.scores.append(made.world.settle())
+        made.files.append(made.world.file.read_text())
+        made.needed.append({line.split("\t")[0].split("/")[0] for line in uses.read_text().splitlines()})
+    return made
+
+
+def clutter(world, rng: random.Random) -> tuple[str, str]:
+    """One more thing lies about, or is gone; returns what, and the run that it is about."""
+    run = rng.choice(sorted(p for p in world.runs.glob("0*") if (p / "record.json").is_file()))
+    what = rng.choice(("attempt", "unfinished", "scratch", "damaged", "gone", "shown"))
+    if what in ("attempt", "unfinished"):
+        place = world.runs / ".partial" / run.name / "0"
+        (place / "checkpoint" / "00000002").mkdir(parents=True, exist_ok=True)
+        shutil.copy(run / "spec.json", place)
+    if what in ("unfinished", "gone"):
+        shutil.rmtree(run)
+    elif what == "scratch":
+        (run / f".{rng.random()}").write_text("half")
+    elif what == "damaged":
+        (run / "record.json").write_text("{")
+    elif what == "shown":
+        study = world.study()
+        job = rng.choice(graph.jobs(study))
+        content = {"inputs": "", "uses": {run.name: "f"}, "seconds": 1.0}
+        store.write_json(done.job_record(study, job), content, sealed=True)
+    return what, run.name
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_nothing_that_a_report_needs_is_deleted(crowd, tmp_path, seed):
+    """What a study reads to make its tables, and what its notebooks show, stays as it is, whatever else lies about."""
+    rng, world = random.Random(seed), _copy(crowd.world, tmp_path / "world")
+    number = rng.randrange(len(VARIANTS))
+    world.file.write_text(crowd.files[number])
+    found = [clutter(world, rng) for _ in range(rng.randrange(1, 6))]
+    whole = {n: r for n, r in world.records().items() if r != b"{"}
+    shown = clean._named(world.study())
+    kept = {n: whole[n] for n in whole if n in crowd.needed[number] | shown}
+    open_ = {n for w, n in found if w == "unfinished" and n in crowd.needed[number] and n not in whole}
+    dry = clean.clean(world.study(), dry_run=True)
+    assert clean.clean(world.study()) == dry
+    assert dry, "there are runs of other variants at least"
+    after = world.records()
+    assert {n: after.get(n) for n in kept} == kept, found
+    assert open_ <= {p.name for p in (world.runs / ".partial").glob("*")}, "somebody may go on with it"
+    assert not [p for p in dry if p.path.exists()]
+    assert world.settle() == crowd.scores[number], found
+    after = world.records()
+    remade = {n for n in kept if after[n] != kept[n]}
+    assert not remade, (found, "made again, although it was there")
 
 
 def _spec(world):

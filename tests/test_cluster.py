@@ -8,8 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -36,6 +38,7 @@ def stand_in(tmp_path, dask, monkeypatch) -> StandIn:
     """Jobs without notebooks, on the workers."""
     made = StandIn(tmp_path / "stand_in")
     monkeypatch.setattr(batch, "PATIENCE", 0.1)
+    monkeypatch.setattr(cluster, "SETTLE", 0.05)
     while len(dask.workers) < 3:
         dask.add_worker()
     with dask.client() as client:
@@ -100,8 +103,6 @@ def test_a_job_that_loses_its_worker_goes_to_another(project, stand_in, dask, ca
 
 
 def test_losses_have_the_study_s_limit(project, stand_in, dask):  # noqa: F811
-    import threading
-
     stand_in.plan(**{"02_none_s0": ["silent"]})
     study, caught = study_of(project, worker_losses=0), []
 
@@ -136,10 +137,44 @@ def test_ctrl_c_ends_the_jobs_on_the_workers(project, stand_in, dask):  # noqa: 
     assert states(study)["00"] == "done", "the workers take jobs again"
 
 
+def test_a_scheduler_that_is_killed_ends_the_command(project, tmp_path, monkeypatch):  # noqa: F811
+    """With a word, and not with a wait for ever; another command goes on."""
+    monkeypatch.setattr(cluster, "ANSWER", 2.0)
+    monkeypatch.setattr(cluster, "SETTLE", 0.05)
+    made, study = StandIn(tmp_path / "stand_in"), study_of(project)
+    made.plan(**{"02_none_s0": ["silent"]})
+    own = LocalDask(tmp_path / "own", 2, PYTHONPATH=str(tiny.ROOT))
+    killer = threading.Thread(target=lambda: (wait_for(lambda: started(made, "02.none.s0")), own.scheduler.kill()))
+    try:
+        with own.client() as client:
+            client.run(_pretend, made.command, str(made.folder))
+        killer.start()
+        with pytest.raises(JobError, match=r"02.none.s0: the scheduler has let it go, or is gone"):
+            run(study, slots=None, dask=str(own.file), only="02.none*")
+        killer.join()
+    finally:
+        own.close()
+        for process in made.tries(2):
+            with suppress(ProcessLookupError):
+                os.kill(int(process), signal.SIGKILL)
+    assert states(study)["00"] == "done", "what had ended stays"
+    assert states(study)["02.none.s0"] in ("waiting", "interrupted")
+
+
 def test_no_scheduler_no_gpu_and_other_code_are_said_to_be(project, dask, stand_in, monkeypatch):  # noqa: F811
     monkeypatch.setattr(cluster, "ANSWER", 0.5)
+    for address in ("tcp://127.0.0.1:1", "", "127.0.0.1:1", "nonsense://x", "tcp://no such host:1"):
+        with pytest.raises(ParameterError, match="no Dask scheduler answers there"):
+            batch.run(study_of(project), dask=address, say=print)
+    file = project / "dask.json"
+    for content in (None, "", "[]", '{"address": '):
+        if content is not None:
+            file.write_text(content)
+        with pytest.raises(ParameterError, match=r"dask\.json: not a scheduler's file .*\n.*has to be running"):
+            batch.run(study_of(project), dask=str(file), say=print)
+    file.write_text('{"address": "tcp://127.0.0.1:1"}')  # of a scheduler that was
     with pytest.raises(ParameterError, match="no Dask scheduler answers there"):
-        batch.run(study_of(project), dask="tcp://127.0.0.1:1", say=print)
+        batch.run(study_of(project), dask=str(file), say=print)
     monkeypatch.setattr(cluster, "ANSWER", 15)
     monkeypatch.setattr(cluster, "code", lambda: "another")
     with pytest.raises(JobError, match="its xitt is not the driver's"):
@@ -147,6 +182,23 @@ def test_no_scheduler_no_gpu_and_other_code_are_said_to_be(project, dask, stand_
     monkeypatch.setattr(cluster, "_gpus", lambda workers: 0)
     with pytest.raises(ParameterError, match="no worker offers a GPU"):
         batch.run(study_of(project, device="cuda"), dask=str(dask.file), say=print)
+
+
+def test_workers_that_join_one_after_the_other_are_all_counted(monkeypatch):
+    """A driver that is started together with them: slots would be one, and each job would take all cores."""
+    made, counts, said = object.__new__(cluster.Cluster), iter([0, 0, 1, 3, 8, 8]), []
+    monkeypatch.setattr(cluster, "SETTLE", 0.0)
+
+    class Client:
+        def scheduler_info(self, n_workers):
+            return {"workers": {str(n): {} for n in range(next(counts))}}
+
+        def wait_for_workers(self, count, timeout):
+            raise TimeoutError
+
+    made.client, made.say = Client(), said.append
+    assert len(made._workers()) == 8
+    assert said == ["no worker has joined the cluster yet: waiting (Ctrl-C stops)"]
 
 
 def test_threads_are_shared_by_slots_unless_the_user_says_otherwise(monkeypatch):

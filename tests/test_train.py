@@ -15,7 +15,7 @@ import torch
 
 from tests import tiny
 from tests.tiny import variant
-from xitt import backbone, batching, checkpoints, data, phases, pretrained, scoring, train
+from xitt import backbone, batching, checkpoints, data, graph, phases, pretrained, scoring, train
 from xitt.batching import EpochOrder, Ragged, TokenOrder
 from xitt.build import train_tokenizer
 from xitt.errors import DataError
@@ -609,6 +609,8 @@ def test_a_target_lets_its_weights_go(project, lean, outputs):
         run.model  # noqa: B018
     assert place.name in str(error.value)
     assert "keep: intermediates" in str(error.value)
+    job = re.search(r"--force '(.*)'", str(error.value))[1]
+    assert job in {j.name for j in graph.jobs(lean)}, "what is advised can be done"
 
 
 def test_weights_are_made_again_for_predictions_that_are_gone(lean, outputs, trainings):

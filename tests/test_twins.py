@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import tiny
-from xitt import phases, train
+from xitt import batch, cluster, phases, running, train
 from xitt.store import read_json
 
 
@@ -100,3 +100,39 @@ def test_weights_that_were_let_go_come_from_the_copy_s_source(project, outputs, 
     assert run.model.is_dir()
     assert trainings == ["mnli"]
     assert (copy / "predictions" / "xnli" / "record.json").is_file()
+
+
+FORCED = [
+    ("02.none.s0", ["none > mnli"]),  # computed again, as it is asked for
+    ("02.none.s1", ["mnli"]),
+    ("01.mnli.s0\n02.none.s0", ["mnli"]),  # what it is copied from is new, too
+]
+
+
+@pytest.mark.parametrize(("forced", "expected"), FORCED)
+def test_what_is_forced_is_trained(project, outputs, trainings, monkeypatch, forced, expected):
+    """And the numbers are the same."""
+    study = tiny.variant(project, outputs)
+    monkeypatch.setenv("XITT_FORCED", forced)
+    study.evaluate("none", "xnli")
+    assert trainings == expected
+    assert ("same_as" in read_json(only(outputs, "02.none.mnli.s0-*") / "record.json")) == (expected == ["mnli"])
+
+
+@pytest.mark.parametrize(("force", "expected"), [("02.none*", "02.none.s0"), (None, ""), ("0[12]*", "01.mnli.s0\n02.mnli.s0\n02.none.s0")])  # fmt: skip
+def test_a_job_is_told_what_is_forced(project, outputs, monkeypatch, tmp_path, force, expected):
+    """Here, and on the workers of a cluster."""
+    study, told = tiny.variant(project, outputs), []
+
+    def execute(study, job, orders, *given):
+        told.append(running._environment(study, orders, tmp_path)["XITT_FORCED"])
+        return running.Outcome(job, 0.0)
+
+    monkeypatch.setattr(running, "execute", execute)
+    batch.run(study, slots=1, only="02*", force=force, say=lambda line: None)
+    assert len(told) >= 3
+    assert set(told) == {expected}
+    there = object.__new__(cluster.Cluster)
+    there.batches, there.slots = [], {}
+    orders = there.task("a batch", {}, expected.split("\n")).keywords["orders"]
+    assert running._environment(study, orders, tmp_path)["XITT_FORCED"] == expected

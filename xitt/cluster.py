@@ -8,13 +8,15 @@ on from the last checkpoint. A driver that is lost leaves its workers' jobs to e
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from . import running
 from .done import code
@@ -26,6 +28,8 @@ from .study import Study
 
 #: seconds to wait for a scheduler's answer
 ANSWER = 15.0
+#: seconds in which no further worker joins, before their slots are counted
+SETTLE = 1.0
 _HINT = "pip install -c constraints.txt 'xitt[cluster]'"
 
 
@@ -70,14 +74,22 @@ class Cluster(AbstractContextManager):
         self.about = f"{room} of {len(workers)} workers at {address}"
 
     def _workers(self) -> dict:
-        """Workers that are there; with none, wait for the first."""
-        told = 0.0
-        while not (workers := self.client.scheduler_info(n_workers=-1)["workers"]):
+        """Workers that are there, with those that are started at the same time; with none, wait for the first."""
+
+        def look() -> dict:
+            return self.client.scheduler_info(n_workers=-1)["workers"]
+
+        told, known = float("-inf"), 0
+        while not (workers := look()):
             if time.monotonic() - told > 60:
                 told = time.monotonic()
                 self.say("no worker has joined the cluster yet: waiting (Ctrl-C stops)")
             with suppress(TimeoutError):
                 self.client.wait_for_workers(1, timeout=5)
+        while len(workers) > known:  # jobs are given their share of a machine by the slots that it has
+            known = len(workers)
+            time.sleep(SETTLE)
+            workers = look()
         return workers
 
     def _allow_losses(self, most: int) -> None:
@@ -89,10 +101,12 @@ class Cluster(AbstractContextManager):
 
         self.client.run_on_scheduler(allow)
 
-    def task(self, batch: str, before: dict[str, int | None]) -> Callable[[Study, Job], Outcome]:
+    def task(
+        self, batch: str, before: dict[str, int | None], forced: Iterable[str] = ()
+    ) -> Callable[[Study, Job], Outcome]:
         """What the executor is to call, on a worker."""
         self.batches.append(batch)
-        orders = Orders(batch, 1, tuple(before.items()), _environment())
+        orders = Orders(batch, 1, tuple(before.items()), _environment(), tuple(sorted(forced)))
         return partial(_on_worker, orders=orders, slots=self.slots, code_here=code())
 
     def stop(self) -> None:
@@ -114,13 +128,29 @@ def _connect(address: str):
         raise ParameterError(f"--dask needs Dask distributed: {_HINT}") from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what there is to say of a lost scheduler, xitt says
     try:
-        where = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
-        return Client(**where, timeout=ANSWER, set_as_default=False)
+        return Client(_address(address), timeout=ANSWER, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise ParameterError(
             f"--dask {address}: no Dask scheduler answers there ({type(error).__name__})\n"
             "  an address looks like tcp://host:8786; `dask scheduler` prints it, or a scheduler file (.json)"
         ) from None
+
+
+def _address(given: str) -> str:
+    """An address, or the one in a scheduler's file; Dask itself would wait for that file without a word and without end."""
+    if not given.endswith(".json"):
+        return given
+    end = time.monotonic() + ANSWER
+    while True:
+        try:
+            return json.loads(Path(given).read_text(encoding="utf-8"))["address"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if time.monotonic() > end:
+                raise ParameterError(
+                    f"--dask {given}: not a scheduler's file ({type(error).__name__}: {error})\n"
+                    f"  `dask scheduler --scheduler-file {given}` writes it, and has to be running"
+                ) from None
+        time.sleep(0.1)
 
 
 def _gpus(workers: dict) -> float:

@@ -40,9 +40,10 @@ class Run:
         """
         folder = self.path / "model"
         if not folder.is_dir():
+            job = f"{self.path.name[:2]}.{self.record['recipe']}.s{self.record['seed']}"
             raise DataError(
-                f"{self.path.name}: the weights were not kept (keep: {self.study.params.keep}); "
-                f"`xitt run {self.study.path} --force {self.path.name.rsplit('-', 1)[0]}` makes them again"
+                f"{self.path.name}: the weights were not kept (keep: {self.study.params.keep})\n"
+                f"  with `keep: all` in {self.study.path.name}, `xitt run {self.study.path} --force '{job}'` makes and keeps them"
             )
         return folder
 

@@ -32,9 +32,13 @@ def copied(study: Study, task: str, spec: Spec, folder: Path, seed: int, recipe:
     Returns
     -------
     dict or None
-        Its record; ``None``, and nothing is done, where the study has no such run or that run is another training.
+        Its record; ``None``, and nothing is done, where the study has no such run, where that run is another training, or where the user
+        asked for this one to be computed again (``xitt run --force``) and not for that.
     """
     if (spec.phase, recipe) != ("target", "none") or task not in study.intermediates or study.tasks[task].first:
+        return None
+    forced = os.environ.get("XITT_FORCED", "").split("\n")
+    if f"02.none.s{seed}" in forced and f"01.{task}.s{seed}" not in forced:
         return None
     begin, encoder = time.monotonic(), backbone(study)
     if phases.train_spec(study, task, "intermediate", task, seed, encoder).inputs != spec.inputs:
