@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import nbformat
@@ -227,6 +229,60 @@ def test_a_killed_runner_takes_forked_notebooks_and_kernels_along(tmp_path):
     driver.kill()
     driver.wait()
     assert gone(server, process, kernel)
+
+
+#: sleeps until a file says that it need not
+ONCE = f"import pathlib\nif not pathlib.Path('again').exists():\n    {LONG.replace(chr(10), chr(10) + '    ')}"
+
+
+@pytest.fixture
+def at_work(tmp_path):
+    """A study whose first job, begun by a runner with a server, is at work; with the runner, its promise and its processes."""
+    tiny.make(tmp_path)
+    study, place = tiny.variant(tmp_path, tmp_path / "outputs"), Place(tmp_path / "a", ONCE)
+    (tmp_path / "a" / "in.ipynb").replace(tmp_path / "notebooks" / "00_backbone.ipynb")
+    place.folder = tmp_path / "notebooks"
+    job, said = graph.jobs(study)[0], []
+    with batch.Local(study, 1, said.append) as crew:
+        future = crew.executor.submit(crew.task(uuid.uuid4().hex, {"00": None, "another": None}), study, job)
+        place.log = tmp_path / "a" / "log"
+        place.log.touch()
+        kernel, process = map(int, place.wait_for("pid").split())
+        try:
+            yield crew, future, said, (kernel, process), place.folder
+        finally:
+            crew.stop()
+
+
+def test_a_lost_server_is_one_more_reason_to_try_again(at_work):
+    crew, future, said, processes, folder = at_work
+    (folder / "again").touch()
+    os.kill(crew.warm._process.pid, signal.SIGKILL)
+    outcome = future.result(60)
+    assert (outcome.error, outcome.attempts) == (None, 2)
+    assert gone(*processes)
+    assert len(said) == 1
+
+
+def test_stopping_ends_forked_notebooks_and_starts_no_others(at_work):
+    crew, future, said, processes, _ = at_work
+    crew.stop()
+    assert future.result(20).error == "stopped"
+    assert gone(*processes, crew.warm._process.pid)
+    assert said == []
+
+
+def test_stopping_before_the_imports_are_done_starts_nothing(place):
+    said, started = [], []
+    made = warm.Warm(os.environ, lambda *job: started.append(job), said.append)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        future = pool.submit(place(LONG).start, made.start)
+        time.sleep(0.5)
+        assert not future.done()
+        made.close()
+        with pytest.raises(OSError, match="no process"):
+            future.result(10)
+    assert said == started == []
 
 
 def test_where_notebooks_are_forked(monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from typing import Annotated, Literal
 
 import typer
@@ -53,6 +54,10 @@ def run(
             typer.echo(line)
         return
     _quick_checks(study)
+    if (
+        only is None
+    ):  # beside the notebooks' imports, when a core has nothing to do: the report is not to wait for its own
+        threading.Thread(target=site.prepare).start()
     batch.run(study, jobs, only, force, say=_say, dask=dask, shard=part)
     tidy = results.collect(study)
     _say(f"results: {results.write(study, tidy)}")

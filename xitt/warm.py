@@ -112,7 +112,7 @@ class Warm:
 
     def __init__(self, environment: Mapping[str, str], otherwise: Callable, say: Callable = print):
         self.otherwise, self.say = otherwise, say
-        self._lock, self._broken = threading.Lock(), threading.Event()
+        self._lock, self._broken, self._closed = threading.Lock(), threading.Event(), threading.Event()
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self._process = subprocess.Popen(
@@ -126,11 +126,19 @@ class Warm:
             theirs.close()
 
     def start(self, job_file: Path, environment: Mapping[str, str], log: TextIO):
-        """A process that executes a notebook, forked; a ``Popen`` of its own where that fails."""
+        """A process that executes a notebook, forked; a ``Popen`` of its own where that fails.
+
+        Raises
+        ------
+        OSError
+            After :meth:`close`, also if that came meanwhile; or if no process can be started in any way.
+        """
         if not self._broken.is_set():
             try:
                 return self._fork(job_file, environment, log)
             except (OSError, ValueError) as error:
+                if self._closed.is_set():
+                    raise
                 self._give_up(error)
         return self.otherwise(job_file, environment, log)
 
@@ -159,8 +167,9 @@ class Warm:
 
     def close(self) -> None:
         """End it, and with it whatever was forked and still runs."""
-        self._broken.set()
-        self._socket.close()
+        self._closed.set()
+        with self._lock:
+            self._socket.close()
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=0.5)

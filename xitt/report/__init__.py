@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib
 import re
 import shutil
 from functools import cache
@@ -26,6 +27,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TEMPLATES = Path(__file__).parents[1] / "template"
+
+
+def prepare() -> None:
+    """Import the libraries that :func:`write` needs, at a time when nobody waits for them."""
+    import matplotlib
+
+    matplotlib.use("agg")  # before a library of figures asks for a screen
+    for name in (
+        "pandas",
+        "pyarrow.parquet",
+        "scipy.stats",
+        "matplotlib.pyplot",
+        "matplotlib.backends.backend_svg",
+        "seaborn",
+    ):
+        importlib.import_module(name)
 
 
 def write(study: Study, tidy: pd.DataFrame | None = None) -> Path:
