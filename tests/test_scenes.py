@@ -112,15 +112,27 @@ def differences(first: scenes.Scene, second: scenes.Scene) -> int:
     return sum(getattr(a, f) != getattr(b, f) for a, b in pairs for f in a.__dataclass_fields__)
 
 
-def test_what_does_not_match_differs_in_one_fact_that_the_caption_states():
+def test_what_nearly_matches_differs_in_one_fact_that_the_caption_states():
     s = sampler()
     for _ in range(300):
-        block = scenes.block(s)
+        block = scenes.block(s, near=1)
         assert [p.label for p in block] == ["match", "mismatch", "mismatch", "match"]
         one, two = block[0].said, block[3].said
         assert differences(one, two) == 1
         said = [grammar("en").sentence(scenes.sentence(x)).text for x in (one, two)]
         assert said[0] != said[1]
+
+
+@pytest.mark.parametrize("near", [0.0, 0.3])
+def test_how_many_mismatches_are_near_is_a_parameter(near):
+    s = sampler()
+    blocks = [scenes.block(s, near=near) for _ in range(400)]
+    assert all([p.label for p in b] == ["match", "mismatch", "mismatch", "match"] for b in blocks)
+    close = np.mean([differences(b[0].said, b[3].said) == 1 for b in blocks])
+    assert abs(close - near) < 0.08
+    palettes = [[{g.colour for g in (x.first, x.second)} for x in (b[0].said, b[3].said)] for b in blocks]
+    apart = np.mean([len(p) == len(q) == 1 and p != q for p, q in palettes])
+    assert abs(apart - (1 - near)) < 0.08
 
 
 def test_neither_caption_nor_image_alone_beats_chance():

@@ -5,9 +5,11 @@ A program makes lists of words, changes them and says one: ``A has dog, cat. A l
 clones if they print the same; a program has a fault if it does not print what its first line promises; a description belongs to
 the program that prints what it says; a program and its translation do the same step by step, in another syntax.
 
-Neither a text alone nor the number of shared words tells right from wrong: programs come in twins, one with its words exchanged
-(:func:`exchanged`), which have the same length, the same statements and, but for a few, the same words, and a text stands as often in a
-right pair as in a wrong one. Of the clones half can be told by the words that both handle, since more is not learned by so small an encoder.
+Of a pair neither text alone tells right from wrong: programs come in twins, one with its words exchanged (:func:`exchanged`), which have the
+same length and the same statements, and a text stands as often in a right pair as in a wrong one. How much is told without running them is
+set by what so small an encoder learns in a few hundred steps. Of the clones half can be told by the words that both handle. The wrong partner
+of a description or a translation handles another sort of things (:func:`apart`): shared words tell, as they mostly do among CodeXGLUE's. A
+fault is two statements in each other's place (:func:`misplaced`): the words are the same, and most are told by their order alone.
 Their language has letters and ``, . ?`` alone and takes most of its words from the pocket's, so that programs are about as long as
 sentences to its tokenizer.
 """
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from random import Random
 
 from . import world
@@ -32,6 +34,8 @@ ORDER = 0.25
 CONDITION = 0.2
 #: share of clones that look different, beside programs that look alike and handle other words: as many words are shared in both
 ALIKE = 0.5
+#: sorts of things that :func:`apart` tells programs apart by, by their kinds
+SORTS = (("animal", "bird"), ("vehicle",), ("container",), ("fruit", "vegetable"))
 #: how often each way of reaching a list is taken, where it can be
 _WAYS = {"make": 1.0, "add": 1.5, "join": 1.5, "drop": 5.0, "turn": 0.7}
 
@@ -195,18 +199,18 @@ def vocabulary() -> tuple[str, ...]:
     return tuple(c for c in found if rows.word(c, "en").isalpha())
 
 
-def _twins(s: Sampler, unsaid: int = 2, once: bool = False) -> tuple[Item, Item, dict[str, str]]:
+def _twins(s: Sampler) -> tuple[Item, Item, dict[str, str]]:
     """A program, its twin, and the words that are exchanged between them: they print different things."""
-    drawn = s.rng.sample(vocabulary(), 2 + unsaid + 2)
-    prints, silent, new = tuple(drawn[:2]), tuple(drawn[2:-2]), drawn[-2:]
+    drawn = s.rng.sample(vocabulary(), 6)
+    prints, silent, new = tuple(drawn[:2]), tuple(drawn[2:4]), drawn[4:]
     sort = s.rng.random()
     if sort < ORDER:
         by = {prints[0]: prints[1], prints[1]: prints[0]}
     elif sort > 1 - STRANGE:
         by = dict(zip(prints, new, strict=True))
     else:  # what was said is not said, and the other way round
-        by = {w: v for a, b in zip(prints, silent, strict=False) for w, v in ((a, b), (b, a))}
-    one = Item(writing(prints, silent, s.rng, once), prints, silent, tuple(sorted((*prints, *silent))))
+        by = {w: v for a, b in zip(prints, silent, strict=True) for w, v in ((a, b), (b, a))}
+    one = Item(writing(prints, silent, s.rng), prints, silent, tuple(sorted((*prints, *silent))))
     return one, _exchanged(one, by), by
 
 
@@ -254,15 +258,44 @@ def _form(program: Program) -> set[str]:
     return {w for step in program for w in (step.verb, step.name, step.other, "given" * bool(step.given))}
 
 
-def promises(s: Sampler) -> tuple[Item, ...]:
-    """Programs with what they print, and with what their twins print: a word in the wrong place is the planted fault."""
-    one, two, _ = _twins(s)
-    return one, two, replace(one, program=two.program, holds=False), replace(two, program=one.program, holds=False)
+def misplaced(s: Sampler) -> tuple[Item, ...]:
+    """A program that keeps its promise, and one with two statements exchanged that does not: the order of its words is the planted fault."""
+    one = _twins(s)[0]
+    orders = (_swapped(one.program, i, j) for j in range(len(one.program)) for i in range(j))
+    return one, replace(one, program=s.pick([p for p in orders if _output(p) != one.prints]), holds=False)
 
 
-def twins(s: Sampler, unsaid: int = 2, once: bool = False) -> tuple[Item, ...]:
-    """A program and its twin, one behind the other: what a description or a translation is taken from wrongly."""
-    return _twins(s, unsaid, once)[:2]
+def _swapped(program: Program, first: int, second: int) -> Program:
+    return (*program[:first], program[second], *program[first + 1 : second], program[first], *program[second + 1 :])
+
+
+def _output(program: Program) -> tuple[str, ...] | None:
+    """What a program prints; ``None`` if it uses a list before that is made."""
+    try:
+        return run(program)
+    except KeyError:
+        return None
+
+
+def apart(s: Sampler) -> tuple[Item, Item]:
+    """A program and the same on another sort of things, one behind the other: what a description or a translation is taken from wrongly."""
+    words, others = (s.rng.sample(_of(sort), 4) for sort in s.rng.sample(SORTS, 2))
+    prints, silent = tuple(words[:2]), tuple(words[2:])
+    one = Item(writing(prints, silent, s.rng), prints, silent, tuple(sorted(words)))
+    two = _exchanged(one, dict(zip(words, others, strict=True)))
+    return one, replace(two, words=tuple(sorted(others)))
+
+
+@cache
+def _of(sort: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(c for c in vocabulary() if any(c in world.KINDS[k] for k in sort))
+
+
+def listed(s: Sampler) -> tuple[Item]:
+    """A program on one sort of things, with one of each other sort in a list that nobody asks for: what a gap may be filled with wrongly."""
+    sort, *others = s.rng.sample(SORTS, len(SORTS))
+    prints, silent = tuple(s.rng.sample(_of(sort), 4)), tuple(s.pick(_of(x)) for x in others)
+    return (Item(writing(prints, silent, s.rng, once=True), prints, silent, tuple(sorted((*prints, *silent)))),)
 
 
 # --- as text -------------------------------------------------------------------------------------------------------
@@ -354,10 +387,8 @@ def _gaps(items, language: str) -> list[dict]:
 
 #: task → how the meanings of a block are drawn, how they become rows
 DRAW: dict[str, Callable[[Sampler], tuple]] = {
-    "code_clone": pairs, "code_defect": promises, "code_search": twins, "code_translation": twins,
-    "code_mlm": twins,
-    # a cloze has four names to choose from: the missing one, and three that stand there as often as it does then
-    "code_cloze": partial(twins, unsaid=3, once=True),
+    "code_clone": pairs, "code_defect": misplaced, "code_search": apart, "code_translation": apart,
+    "code_cloze": listed, "code_mlm": lambda s: _twins(s)[:2],
 }  # fmt: skip
 MAKERS = {
     "code_clone": _clones, "code_defect": _defects, "code_search": _searched, "code_translation": _translations,
