@@ -8,6 +8,9 @@ roundings. Where the operator is missing, and under autocast, products are torch
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 
 import torch
@@ -29,12 +32,25 @@ def by() -> str:
     return "oneDNN" if _operator() is not None else "torch"
 
 
+_TORCH = ContextVar("products by torch", default=False)
+
+
+@contextmanager
+def by_torch() -> Iterator[None]:
+    """All products are torch's meanwhile: for comparisons."""
+    before = _TORCH.set(True)
+    try:
+        yield
+    finally:
+        _TORCH.reset(before)
+
+
 def _suits(values: torch.Tensor, weight: torch.Tensor) -> bool:
     return (
         values.dtype == weight.dtype == torch.float32
         and values.device.type == weight.device.type == "cpu"
         and values.numel() >= LEAST * values.shape[-1] > 0
-        and torch.backends.mkldnn.enabled
+        and not _TORCH.get()
         and not torch.is_autocast_enabled("cpu")
         and _operator() is not None
     )
@@ -44,11 +60,11 @@ def _linear(values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
     return _operator()(values, weight, bias, "none", [], "")
 
 
-def product(rows: torch.Tensor, columns: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-    """Inner products of all rows of two matrices (n, width), (m, width): (n, m), in ``out`` where torch makes them."""
-    if _suits(rows, columns):
-        return _linear(rows, columns)
-    return torch.mm(rows, columns.t(), out=out)
+def product(first: torch.Tensor, second: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
+    """Product of two matrices (n, m), (m, k): (n, k), in ``out`` where torch makes it."""
+    if _suits(first, second):
+        return _linear(first, second.t())
+    return torch.mm(first, second, out=out)
 
 
 class _Linear(torch.autograd.Function):

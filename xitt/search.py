@@ -306,7 +306,7 @@ def _product(rows, columns, room):
     )
     torch.set_float32_matmul_precision("highest")
     try:
-        return products.product(rows, columns, scores)
+        return products.product(rows, columns.t(), scores)
     finally:
         torch.set_float32_matmul_precision(before)
 

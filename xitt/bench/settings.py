@@ -26,6 +26,8 @@ SHAPES = {
 #: optimizer steps timed per repeat on a CPU (a step of SQuAD's windows is as long as five of the others) and on a GPU
 STEPS = {"cpu": {"nli": 20, "squad": 6, "pos": 30}, "cuda": {"nli": 100, "squad": 50, "pos": 100}}
 BATCH = 32
+#: side of a training benchmark: the engine with torch's own matrix products
+PLAIN = "xitt, torch's products"
 
 
 @dataclass(frozen=True)
