@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests import tiny
-from xitt import batch, graph, products
+from xitt import batch, dropout, graph, products
 from xitt.bench import (
     command,
     figures,
@@ -303,6 +303,22 @@ class TestTraining:
         assert set(m["repeats"][0]) <= {"xitt", PLAIN}
         assert "xitt[bench]" in m["peer"]
         assert "no peer" in capsys.readouterr().out
+
+    def test_peers_are_left_out_when_asked(self, project, capsys):
+        where = device_of(quick(project).study())
+        m = retrieval.measure(quick(project, rows=50, width=8, alone=True), where)
+        assert set(m["repeats"][0]) == {"xitt"}
+        assert m["same"] is None
+        assert "--alone" in capsys.readouterr().out
+        assert "--alone" in peers.missing(quick(project, alone=True))
+
+    def test_the_peer_is_given_a_model_as_transformers_made_it(self, nli):
+        model = material.new_model(nli)
+        own = [type(m) for m in model.modules()]
+        dropout.install(model)
+        products.install(model)
+        assert [type(m) for m in model.modules()] != own
+        assert [type(m) for m in peers.plain(model).modules()] == own
 
     @pytest.mark.gpu
     def test_large_on_a_gpu(self, tmp_path):

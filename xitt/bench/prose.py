@@ -40,7 +40,7 @@ def training(table: pd.DataFrame) -> str:
         )
     alone = len(table) - len(known)
     lines += (
-        [f"{alone} measurement{'s' if alone > 1 else ''} without a peer (accelerate was not installed)."]
+        [f"{alone} measurement{'s' if alone > 1 else ''} without a peer (accelerate was not installed, or `--alone`)."]
         if alone
         else []
     )

@@ -39,7 +39,7 @@ def measure(settings: Settings, shape: str, device: Device, folder: Path) -> dic
     sides = {"xitt": lambda _: _ours(material, copy.deepcopy(initial), order, hyper, device)}
     if PLAIN in _sides(device):
         sides[PLAIN] = lambda _: _without(material, copy.deepcopy(initial), order, hyper, device)
-    if absent := peers.missing():
+    if absent := peers.missing(settings):
         tell(f"  no peer: {absent}")
     else:
         grouped = peers.grouped(material.features, steps)
@@ -116,7 +116,7 @@ def _warm_up(settings: Settings, material: Material, initial, device: Device) ->
     """Two untimed steps of each side."""
     hyper, order = _hyper(settings, 2), EpochOrder(material.features.units, BATCH, 2, 1)
     _ours(material, copy.deepcopy(initial), order, hyper, device)
-    if not peers.missing():
+    if not peers.missing(settings):
         peers.train(material, copy.deepcopy(initial), peers.batches_of(order, 2), hyper, device.name, device.precision)
 
 
