@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests import tiny
-from xitt import batch, graph
+from xitt import batch, dropout, graph, products
 from xitt.bench import (
     command,
     figures,
@@ -32,7 +32,7 @@ from xitt.bench import (
 )
 from xitt.bench.repeats import rates, ratio, take_turns
 from xitt.bench.run import run
-from xitt.bench.settings import SIZES, STEPS, Settings
+from xitt.bench.settings import PLAIN, SIZES, STEPS, Settings
 from xitt.bench.watch import Steps, Watched
 from xitt.bench.work import Batches, Shape, head_flops
 from xitt.errors import DataError, ParameterError
@@ -287,7 +287,11 @@ class TestTraining:
     @needs_trainer
     def test_all_sides_are_measured(self, measured):
         m = measured["measurements"][0]
-        assert set(m["repeats"][0]) == {"xitt", "Trainer", "Trainer grouped"}
+        plain = {PLAIN} if products.by() == "oneDNN" else set()
+        assert set(m["repeats"][0]) == {"xitt", "Trainer", "Trainer grouped"} | plain
+        assert {r["xitt"]["tokens"] for r in m["repeats"]} == {
+            r[side]["tokens"] for r in m["repeats"] for side in plain or {"xitt"}
+        }
         assert m["repeats"][0]["xitt"]["tokens"] == m["repeats"][0]["Trainer"]["tokens"]
         assert m["batches"]["Trainer"]["bound"] > 1.2
         assert m["breakdown"]["computed_tokens"] >= m["breakdown"]["tokens"]
@@ -296,9 +300,25 @@ class TestTraining:
         monkeypatch.setattr(peers, "find_spec", lambda name: None)
         device = device_of(quick(project).study())
         m = training.measure(quick(project, shapes=("nli",)), "nli", device, project)
-        assert set(m["repeats"][0]) == {"xitt"}
+        assert set(m["repeats"][0]) <= {"xitt", PLAIN}
         assert "xitt[bench]" in m["peer"]
         assert "no peer" in capsys.readouterr().out
+
+    def test_peers_are_left_out_when_asked(self, project, capsys):
+        where = device_of(quick(project).study())
+        m = retrieval.measure(quick(project, rows=50, width=8, alone=True), where)
+        assert set(m["repeats"][0]) == {"xitt"}
+        assert m["same"] is None
+        assert "--alone" in capsys.readouterr().out
+        assert "--alone" in peers.missing(quick(project, alone=True))
+
+    def test_the_peer_is_given_a_model_as_transformers_made_it(self, nli):
+        model = material.new_model(nli)
+        own = [type(m) for m in model.modules()]
+        dropout.install(model)
+        products.install(model)
+        assert [type(m) for m in model.modules()] != own
+        assert [type(m) for m in peers.plain(model).modules()] == own
 
     @pytest.mark.gpu
     def test_large_on_a_gpu(self, tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from xitt import evaluate, packing, train
+from xitt import evaluate, packing, products, train
 from xitt.batching import Features, Ragged
 from xitt.errors import ParameterError
 from xitt.evaluate import run_model
@@ -75,6 +75,8 @@ def device(attention: str, **changes) -> Device:
 def step(name: str, where: Device, model=None, f: Features | None = None):
     """Loss and gradients of one step."""
     model, f = (model or new(name)).train(), f or features(name)
+    if where.attention != "padded":
+        products.install(model)  # as training does
     loss, tokens = train._step(model.to(where.name), kind(name), f, np.arange(2, 18), f.unit_lengths, where, PAD, DRAW)
     return float(loss), tokens, {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
 
@@ -194,29 +196,37 @@ def test_attention_dropout_is_kept_in_training_and_has_the_reference_s_spread():
     assert 0.6 < packed_std / std < 1.6
 
 
+@pytest.mark.parametrize("small", [0, 2**40])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_attention_with_dropout_is_the_plain_one_with_the_same_weights_dropped(dtype):
+def test_attention_with_dropout_is_the_plain_one_with_the_same_weights_dropped(dtype, small, monkeypatch):
     """Outputs and gradients against autograd through softmax, mask and products, sequence by sequence."""
-    from xitt import dropout
-    from xitt.attention import _Dropped, _rows, _squares
+    from xitt import attention, dropout
 
-    heads, width, segments, rate = 3, 8, ((1, 19), (3, 7), (1, 1)), 0.3
-    lengths = [19, 7, 7, 7, 1]
+    monkeypatch.setattr(attention, "SMALL", small)
+    attention._layout.cache_clear()
+    heads, width, segments, rate = 3, 8, ((1, 19), (1, 16), (3, 7), (1, 6), (1, 1)), 0.3
+    lengths = [19, 16, 7, 7, 7, 6, 1]
     torch.manual_seed(1)
     own = [torch.randn(1, heads, sum(lengths), width).to(getattr(torch, dtype)) for _ in range(4)]
     flat = [x[0].transpose(0, 1).requires_grad_() for x in own[:3]]
     other = [x.detach().clone().float().requires_grad_() for x in flat]
 
     torch.manual_seed(2)
-    mixed = _Dropped.apply(*flat, segments, rate, 0.5)
+    mixed = attention._Dropped.apply(*flat, segments, rate, 0.5)
     mixed.backward(grad := own[3][0].transpose(0, 1))
+    attention._layout.cache_clear()
 
+    groups = [[n] for n in lengths] if small == 0 else [[19, 16], [7, 7, 7, 6], [1]]
     torch.manual_seed(2)
-    stays, more = dropout.stays(heads * sum(n * n for n in lengths), rate)
-    keep = stays * more
-    assert 0.6 < (keep > 0).float().mean() < 0.8
+    stays, more = dropout.stays(heads * sum(len(g) * g[0] ** 2 for g in groups), rate)
+    assert 0.6 < stays.float().mean() < 0.8
+    masks = []
+    for group, part in zip(groups, stays.split([heads * len(g) * g[0] ** 2 for g in groups]), strict=True):
+        whole = part.view(len(group), heads, group[0], group[0]) * more
+        masks += [one[:, :n, :n] for one, n in zip(whole, group, strict=True)]
     parts = []
-    for q, k, v, mask in zip(*(_rows(x, lengths) for x in other), _squares(keep, heads, lengths), strict=True):
+    for q, k, v, mask in zip(*(x.split(lengths) for x in other), masks, strict=True):
+        q, k, v = (x.transpose(0, 1) for x in (q, k, v))  # noqa: PLW2901
         parts.append((((q @ k.transpose(1, 2) * 0.5).softmax(-1) * mask) @ v).transpose(0, 1))
     plain = torch.cat(parts)
     plain.backward(grad.float())

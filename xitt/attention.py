@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import numpy as np
 import torch
 
 from . import dropout as drops
+
+#: multiplications for the scores of a sequence, on average, under which calls cost more than products
+SMALL = 2**17
+#: a group's shortest sequence is at least this share of its longest
+NEAR = 0.8
 
 
 def attention(
@@ -54,55 +62,130 @@ def _by_length(query, key, value, segments, dropout: float, scaling: float | Non
 class _Dropped(torch.autograd.Function):
     """Attention with dropout of its weights on a CPU, where SDPA has no fused kernel for it; computed in float32.
 
-    Each sequence goes through all operations while its weights are in the cache; query, key and value are read where they lie.
-    Kept for the gradients are the weights before dropout and which of them stay.
+    Sequences, or groups of small ones, go through all operations one after the other while their weights are in the cache. Kept for the
+    gradients are the weights before dropout and which of them stay.
     """
 
     @staticmethod
     def forward(ctx, query, key, value, segments, rate, scale):
-        heads, lengths, kept = (
-            query.shape[1],
-            [length for number, length in segments for _ in range(number)],
-            value.dtype,
-        )
-        query, key, value = query.float() * scale, key.float(), value.float()
-        weights = query.new_empty(heads * sum(n * n for n in lengths))
-        stays, more = drops.stays(len(weights), rate)
+        how = _layout(segments, query.shape[1], query.shape[2])
+        kept, (query, key, value) = value.dtype, (how.lay(x) for x in (query, key, value))
+        query = query * scale
+        weights = query.new_empty(how.size)
+        stays, more = drops.stays(how.size, rate)
         mixed = torch.empty_like(value, memory_format=torch.contiguous_format)
         with torch.autocast("cpu", enabled=False):
-            for q, k, v, w, s, out in zip(
-                *(_rows(x, lengths) for x in (query, key, value)), *(_squares(x, heads, lengths) for x in (weights, stays)),
-                _rows(mixed, lengths), strict=True,
+            for q, k, v, w, s, past, out in zip(
+                *(how.parts(x) for x in (query, key, value)), how.squares(weights), how.squares(stays), how.past,
+                how.parts(mixed), strict=True,
             ):  # fmt: skip
-                torch.softmax(torch.bmm(q, k.transpose(1, 2)), -1, out=w)
-                out.copy_(torch.bmm(w * s, v))
+                k = k.transpose(1, 2)  # noqa: PLW2901
+                torch.softmax(torch.bmm(q, k) if past is None else torch.baddbmm(past, q, k), -1, out=w)
+                _bmm(w * s, v, out)
         ctx.save_for_backward(query, key, value, weights, stays)
-        ctx.lengths, ctx.scale, ctx.more = lengths, scale, more
-        return mixed.mul_(more).to(kept)
+        ctx.how, ctx.scale, ctx.more = how, scale, more
+        return how.collect(mixed).mul_(more).to(kept)
 
     @staticmethod
     def backward(ctx, grad):
         query, key, value, weights, stays = ctx.saved_tensors
-        heads, lengths = query.shape[1], ctx.lengths
+        how = ctx.how
         by = [torch.empty_like(x, memory_format=torch.contiguous_format) for x in (query, key, value)]
         for g, q, k, v, w, s, by_q, by_k, by_v in zip(
-            *(_rows(x, lengths) for x in (grad.float() * ctx.more, query, key, value)),
-            *(_squares(x, heads, lengths) for x in (weights, stays)), *(_rows(x, lengths) for x in by), strict=True,
+            *(how.parts(x) for x in (how.lay(grad) * ctx.more, query, key, value)),
+            how.squares(weights), how.squares(stays), *(how.parts(x) for x in by), strict=True,
         ):  # fmt: skip
-            by_v.copy_(torch.bmm((w * s).transpose(1, 2), g))
+            _bmm((w * s).transpose(1, 2), g, by_v)
             by_weight = torch.bmm(g, v.transpose(1, 2)).mul_(s)
             by_score = torch._softmax_backward_data(by_weight, w, -1, torch.float32)
-            by_q.copy_(torch.bmm(by_score, k))
-            by_k.copy_(torch.bmm(by_score.transpose(1, 2), q))
+            _bmm(by_score, k, by_q)
+            _bmm(by_score.transpose(1, 2), q, by_k)
         by[0].mul_(ctx.scale)
-        return *(x.to(grad.dtype) for x in by), None, None, None
+        return *(how.collect(x).to(grad.dtype) for x in by), None, None, None
 
 
-def _rows(values, lengths: list[int]) -> list:
-    """Values of each sequence, (heads, length, width), as views."""
-    return [x.transpose(0, 1) for x in values.split(lengths)]
+def _bmm(a, b, out) -> None:
+    """Products into a view; where it is not contiguous, by way of a copy, which is faster than writing there."""
+    if out.is_contiguous():
+        torch.bmm(a, b, out=out)
+    else:
+        out.copy_(torch.bmm(a, b))
 
 
-def _squares(flat, heads: int, lengths: list[int]) -> list:
-    """Weights of each sequence, (heads, length, length), as views of one array."""
-    return [x.view(heads, n, n) for x, n in zip(flat.split([heads * n * n for n in lengths]), lengths, strict=True)]
+@lru_cache(maxsize=4)  # the layers of a model ask for the same one
+def _layout(segments: tuple, heads: int, width: int):
+    """How the sequences of a packed row are brought before the products."""
+    lengths = [length for number, length in segments for _ in range(number)]
+    work = heads * width * sum(n * n for n in lengths) / len(lengths)
+    return (_Grouped if work < SMALL else _BySequence)(lengths, heads)
+
+
+class _BySequence:
+    """Each sequence by itself; its values are read where they lie: (heads, length, width)."""
+
+    def __init__(self, lengths: list[int], heads: int):
+        self.lengths, self.heads = lengths, heads
+        self.sizes = [heads * n * n for n in lengths]
+        self.size, self.past = sum(self.sizes), [None] * len(lengths)
+
+    def lay(self, values):
+        return values.float()
+
+    def parts(self, values) -> list:
+        return [x.transpose(0, 1) for x in values.split(self.lengths)]
+
+    def squares(self, flat) -> list:
+        """Weights, as views of one array."""
+        return [x.view(self.heads, n, n) for x, n in zip(flat.split(self.sizes), self.lengths, strict=True)]
+
+    def collect(self, values):
+        return values
+
+
+class _Grouped:
+    """Sequences of about one length together, filled up to the longest: (sequences × heads, length, width).
+
+    What the calls cost is more than the products where these are small, so that fewer of them are worth some padding.
+    """
+
+    def __init__(self, lengths: list[int], heads: int):
+        ends, self.heads = np.cumsum(lengths), heads
+        starts, tokens = ends - lengths, int(ends[-1])
+        self.shapes, self.past, source = [], [], []
+        back, rows, i = np.empty((tokens, heads), np.int64), 0, 0
+        while i < len(lengths):  # longest first
+            longest = lengths[i]
+            j = next((n for n in range(i, len(lengths)) if lengths[n] < NEAR * longest), len(lengths))
+            place = np.arange(longest)
+            inside = place < np.array(lengths[i:j])[:, None]
+            token = np.where(inside, starts[i:j, None] + place, tokens)
+            source.append((token[:, None] * heads + np.arange(heads)[:, None]).ravel())
+            row = rows + np.arange((j - i) * heads * longest).reshape(j - i, heads, longest)
+            back[token[inside]] = row.transpose(0, 2, 1)[inside]
+            self.shapes.append(((j - i) * heads, longest))
+            self.past.append(self._past(inside))
+            rows, i = rows + row.size, j
+        self.source, self.back = torch.from_numpy(np.concatenate(source)), torch.from_numpy(back.ravel())
+        self.tall, self.sizes = [a * n for a, n in self.shapes], [a * n * n for a, n in self.shapes]
+        self.size = sum(self.sizes)
+
+    def _past(self, inside):
+        """What is added to scores (sequences × heads, 1, longest) so that nothing looks past a sequence's end."""
+        if inside.all():
+            return None
+        past = torch.zeros(len(inside), self.heads, 1, inside.shape[1])
+        return past.masked_fill_(torch.from_numpy(~inside)[:, None, None], -torch.inf).flatten(0, 1)
+
+    def lay(self, values):
+        filled = values.new_zeros((len(values) + 1, *values.shape[1:]), dtype=torch.float32)
+        filled[:-1] = values
+        return filled.flatten(0, 1).index_select(0, self.source)
+
+    def parts(self, values) -> list:
+        return [x.view(*shape, -1) for x, shape in zip(values.split(self.tall), self.shapes, strict=True)]
+
+    def squares(self, flat) -> list:
+        return [x.view(a, n, n) for x, (a, n) in zip(flat.split(self.sizes), self.shapes, strict=True)]
+
+    def collect(self, values):
+        return values.index_select(0, self.back).view(-1, self.heads, values.shape[-1])

@@ -270,6 +270,7 @@ def bench(
         bool, typer.Option(help="Dropout of attention weights in training, on all sides alike.")
     ] = True,
     memory: Annotated[float, typer.Option(min=0.01, help="Retrieval: GiB beside the vectors.")] = 2.0,
+    alone: Annotated[bool, typer.Option("--alone", help="Without the peers: a very long search, for example.")] = False,
     out: Annotated[
         str | None, typer.Option(metavar="FILE", help="Default: outputs/bench/<device>-<time>.json.")
     ] = None,
@@ -281,7 +282,7 @@ def bench(
     from .bench import command
 
     command.main(command.chosen(parts), device, precision, size, data, repeats, shapes, Path(out) if out else None, store, steps=steps,
-                 examples=examples or None, prepare=prepare, rows=rows, width=width, memory=memory, attention_dropout=attention_dropout)  # fmt: skip
+                 examples=examples or None, prepare=prepare, rows=rows, width=width, memory=memory, alone=alone, attention_dropout=attention_dropout)  # fmt: skip
 
 
 def _say(line: str) -> None:

@@ -30,9 +30,13 @@ def run_model(model, kind: Kind, features: Features, device, pad: int, what: str
     """
     import torch
 
+    from . import products
+
     outputs: list = [None] * features.units
     lengths, tokens = features.unit_lengths, features.ids.lengths
     packed, size = packing.wanted(model, device.attention), _Fits(model, device)
+    if packed:
+        products.install(model)
     batches = deque(stream(lengths, features.group, size.tokens))
     progress, number = Progress(what, len(batches)) if what else None, 0
     # one context for all batches: it keeps the weights it has cast

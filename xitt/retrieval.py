@@ -79,8 +79,11 @@ def _pooled(
     """Unit vectors of some texts (layers, texts, width), float32, from one length-sorted stream."""
     import torch
 
+    from . import products
     from .train import to_device
 
+    if device.attention != "padded":
+        products.install(model)
     ids = (tokenise or tokenised)(tokenizer, texts, length)
     vectors = np.empty((len(layers), len(texts), model.config.hidden_size), np.float32)
     with torch.inference_mode():

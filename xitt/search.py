@@ -295,8 +295,10 @@ def _best_gold(strip, gold: list[list[int]]):
 
 
 def _product(rows, columns, room):
-    """Scores of some rows with some columns in full float32, in memory that is there."""
+    """Scores of some rows with some columns in full float32, in memory that is there where the product can be made in it."""
     import torch
+
+    from . import products
 
     scores, before = (
         room[: len(rows) * len(columns)].view(len(rows), len(columns)),
@@ -304,7 +306,7 @@ def _product(rows, columns, room):
     )
     torch.set_float32_matmul_precision("highest")
     try:
-        return torch.mm(rows, columns.t(), out=scores)
+        return products.product(rows, columns.t(), scores)
     finally:
         torch.set_float32_matmul_precision(before)
 

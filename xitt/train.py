@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from . import batching, checkpoints, dropout, packing
+from . import batching, checkpoints, dropout, packing, products
 from .batching import Features
 from .errors import JobError
 from .kinds import Kind
@@ -139,6 +139,7 @@ def fit_mixture(
         packing.drop_no_attention(encoder)
     if packing.wanted(encoder, device.attention):  # the padded path is the reference: torch's own
         dropout.install(model)
+        products.install(model)
     if device.gradient_checkpointing:
         checkpoint_layers(encoder, True)
     optimizer = torch.optim.AdamW(_groups(model, hyper.weight_decay), lr=hyper.lr, eps=hyper.eps, fused=True)
@@ -169,15 +170,14 @@ def fit_mixture(
         state["step"], state["tokens"] = step + 1, state["tokens"] + tokens
         last = step + 1 == mixture.steps
         if len(recent) == 10 or last:
-            mean = torch.stack(recent).mean().item()  # the only wait for the device in the loop
-            _check(what, recent, norm, step + 1, hyper, folder)
-            losses = mixture.losses(step, torch.stack(recent).tolist())
+            losses = torch.stack(recent).tolist()  # the only wait for the device in the loop
+            _check(what, losses, norm, step + 1, hyper, folder)
             recent.clear()
             checkpoints.log(
                 folder,
                 step=step + 1,
-                loss=round(mean, 6),
-                **losses,
+                loss=round(float(np.mean(losses, dtype=np.float32)), 6),
+                **mixture.losses(step, losses),
                 lr=schedule(step),
                 tokens=state["tokens"],
                 seconds=round(time.monotonic() - begin, 3),
@@ -186,8 +186,9 @@ def fit_mixture(
         if score_dev and (last or (step + 1) % hyper.eval_every == 0):
             _look(model, score_dev, state, folder)
         if not last and time.monotonic() - saved > device.checkpoint_seconds:
-            _check(what, recent, norm, step + 1, hyper, folder)  # what is kept can be gone on with
-            state["seconds"], state["recent"] = time.monotonic() - begin, [x.item() for x in recent]
+            losses = torch.stack(recent).tolist() if recent else []
+            _check(what, losses, norm, step + 1, hyper, folder)  # what is kept can be gone on with
+            state["seconds"], state["recent"] = time.monotonic() - begin, losses
             checkpoints.write(folder, model, optimizer, state)
             saved = time.monotonic()
     if state["best"]:
@@ -312,9 +313,8 @@ def _linear(lr: float, warmup: int, steps: int) -> Callable[[int], float]:
     return lambda step: lr * ((step + 1) / warmup if step < warmup else (steps - step) / max(steps - warmup, 1))
 
 
-def _check(what: str, recent: list[torch.Tensor], norm: torch.Tensor, step: int, hyper: Hyper, folder: Path) -> None:
+def _check(what: str, losses: list[float], norm: torch.Tensor, step: int, hyper: Hyper, folder: Path) -> None:
     """Stop a training whose last losses, up to ``step``, or gradient are no longer what can be learned from."""
-    losses = [x.item() for x in recent]
     for number, loss in enumerate(losses, step - len(losses) + 1):
         if not loss <= DIVERGED:
             _stop(f"{what}: the loss is {loss:g} at step {number:,}", norm, hyper, folder)

@@ -38,7 +38,7 @@ def measure(settings: Settings, shape: str, device: Device, folder: Path) -> dic
     rows, lengths = np.arange(tested.features.units), tested.features.ids.lengths
     labels: dict[str, list] = {}
     sides = {"xitt": lambda _: _ours(tested, model, device, labels)}
-    if absent := peers.missing():
+    if absent := peers.missing(settings):
         tell(f"  no peer: {absent}")
     else:
         sides["Trainer"] = lambda _: _theirs(tested, model, rows, device, "float32", labels, "Trainer")

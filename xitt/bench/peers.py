@@ -16,12 +16,14 @@ import numpy as np
 from ..batching import EpochOrder, Features, Ragged, generator
 from .machine import Memory, now
 from .material import Material
-from .settings import BATCH
+from .settings import ALONE, BATCH, Settings
 from .watch import Steps
 
 
-def missing() -> str | None:
-    """Why the peer cannot run, or ``None``."""
+def missing(settings: Settings) -> str | None:
+    """Why the peer does not run, or ``None``."""
+    if settings.alone:
+        return ALONE
     return (
         None
         if find_spec("accelerate")
@@ -82,8 +84,13 @@ def arguments(folder: str, device: str, precision: str, **more):
 
 
 def plain(model):
-    """The model with the attention that ``transformers`` picks by itself."""
+    """The model, in place, as ``transformers`` made it: the attention that it picks by itself, torch's own layers."""
+    from .. import dropout, products
+
     model.config._attn_implementation = "sdpa"
+    for module in model.modules():
+        if type(module) in (dropout.Dropout, products.Linear):
+            module.__class__ = type(module).__base__
     return model
 
 

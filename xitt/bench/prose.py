@@ -35,11 +35,12 @@ def training(table: pd.DataFrame) -> str:
             f"{machine}, {precision}: {part['ratio'].min():.2f} to {part['ratio'].max():.2f} times the real tokens per second of Trainer with dynamic padding "
             f"(least on {worst['data']}); at least {LEAST} times on {fast} of {len(part)} kinds of data, at least {SHARE:.0f} % of the bound that its padding implies on {near}. "
             f"Against its own length grouping: {part['ratio to grouped'].min():.2f} to {part['ratio to grouped'].max():.2f}. "
+            + _plain(part)
             + _used(part)
         )
     alone = len(table) - len(known)
     lines += (
-        [f"{alone} measurement{'s' if alone > 1 else ''} without a peer (accelerate was not installed)."]
+        [f"{alone} measurement{'s' if alone > 1 else ''} without a peer (accelerate was not installed, or `--alone`)."]
         if alone
         else []
     )
@@ -48,6 +49,18 @@ def training(table: pd.DataFrame) -> str:
         f"The loss of the last tenth of the steps differs from the reference path's by at most {worst:.2g} % ({'within' if worst <= LOSS else 'over'} {LOSS:.0f} %)."
     )
     return "\n".join(lines)
+
+
+def _plain(part: pd.DataFrame) -> str:
+    own = part.dropna(subset=["ratio, torch's products"])
+    if not len(own):
+        return ""
+    ratio = own["ratio, torch's products"]
+    share = (100 * ratio / own["bound"]).min()
+    return (
+        f"With torch's own matrix products, as Trainer has them, it is {ratio.min():.2f} to {ratio.max():.2f} times "
+        f"(at least {share:.0f} % of the bound); the rest is oneDNN. "
+    )
 
 
 def _used(part: pd.DataFrame) -> str:

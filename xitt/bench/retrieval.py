@@ -16,15 +16,17 @@ from ..train import Device
 from . import material as materials
 from .machine import Memory, now
 from .repeats import take_turns
-from .settings import SIZES, Settings
+from .settings import ALONE, SIZES, Settings
 from .work import Shape
 
 NEIGHBOURS = 4  # as the margin's in mining (paper_facts 2.5)
 SENTENCES = 2000
 
 
-def missing() -> str | None:
-    """Why the peer cannot run, or ``None``."""
+def missing(settings: Settings) -> str | None:
+    """Why the peer does not run, or ``None``."""
+    if settings.alone:
+        return ALONE
     return None if find_spec("faiss") else "FAISS is not installed: pip install 'xitt[bench]'"
 
 
@@ -40,7 +42,7 @@ def measure(settings: Settings, device: Device) -> dict:
             lambda: _both(first, second, settings.memory, device), device.name, first, second, found, "xitt"
         )
     }
-    if absent := missing():
+    if absent := missing(settings):
         tell(f"  no peer: {absent}")
     else:
         sides["FAISS"] = lambda _: _timed(lambda: _faiss(first, second), "cpu", first, second, found, "FAISS")

@@ -26,6 +26,10 @@ SHAPES = {
 #: optimizer steps timed per repeat on a CPU (a step of SQuAD's windows is as long as five of the others) and on a GPU
 STEPS = {"cpu": {"nli": 20, "squad": 6, "pos": 30}, "cuda": {"nli": 100, "squad": 50, "pos": 100}}
 BATCH = 32
+#: why no peer is measured where none is asked for
+ALONE = "left out (--alone)"
+#: side of a training benchmark: the engine with torch's own matrix products
+PLAIN = "xitt, torch's products"
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Settings:
         Whether attention weights are dropped in training, on all sides alike; without, CUDA has a faster kernel for packed rows.
     unit : int
         Linearity: examples that count as 1×.
+    alone : bool
+        Whether the peers are left out.
     """
 
     root: Path
@@ -77,6 +83,7 @@ class Settings:
     memory: float = 2.0
     unit: int = 300
     attention_dropout: bool = True
+    alone: bool = False
 
     def __post_init__(self):
         for shape in self.shapes:

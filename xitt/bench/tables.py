@@ -8,6 +8,7 @@ import pandas as pd
 from ..study import Study
 from . import stored
 from .repeats import Ratio, rates, ratio
+from .settings import PLAIN
 
 #: what a measurement is called in tables
 SHAPES = {"nli": "NLI", "squad": "SQuAD", "pos": "POS"}
@@ -71,11 +72,11 @@ def utilisation(machine: dict, measurement: dict) -> tuple[float, float]:
     return done / best, done / peak if peak else np.nan
 
 
-def against(measurement: dict, side: str) -> Ratio | None:
+def against(measurement: dict, side: str, engine: str = "xitt") -> Ratio | None:
     """Real tokens per second of the engine over those of a peer; ``None`` where the peer was not there."""
     if side not in measurement["repeats"][0]:
         return None
-    return ratio(rates(measurement["repeats"], "xitt"), rates(measurement["repeats"], side))
+    return ratio(rates(measurement["repeats"], engine), rates(measurement["repeats"], side))
 
 
 def _columns(name: str, found: Ratio | None) -> dict[str, float]:
@@ -95,10 +96,11 @@ def training(study: Study) -> pd.DataFrame:
         matmul, nominal = utilisation(machine, m)
         usual, grouped = against(m, "Trainer"), against(m, "Trainer grouped")
         bound = m["batches"].get("Trainer", {}).get("bound", np.nan)
+        plain = against(m, "Trainer", PLAIN) if PLAIN in m["repeats"][0] else None
         rows.append({
             "machine": name, "data": SHAPES[m["shape"]], "rows from": m["source"], "model": m["size"], "precision": m["precision"], "attention": m["attention"],
             "tokens/s": _median_rate(m), **_columns("ratio", usual), "bound": bound, "share of bound (%)": 100 * usual.value / bound if usual else np.nan,
-            **_columns("ratio to grouped", grouped), "MFU of matmul (%)": matmul, "MFU of nominal (%)": nominal, "peak (MiB)": _peak(m, "xitt"),
+            **_columns("ratio to grouped", grouped), "ratio, torch's products": plain.value if plain else np.nan, "MFU of matmul (%)": matmul, "MFU of nominal (%)": nominal, "peak (MiB)": _peak(m, "xitt"),
             "Trainer's peak (MiB)": _peak(m, "Trainer"), "loss against reference (%)": 100 * m["loss"]["difference"], "repeats": len(m["repeats"]),
         })  # fmt: skip
     return pd.DataFrame(rows)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import products
 from ..batching import EpochOrder
 from ..progress import tell
 from ..train import Device, Hyper, fit
@@ -15,7 +16,7 @@ from . import peers
 from .machine import Memory, now
 from .material import Material, make, new_model
 from .repeats import take_turns
-from .settings import BATCH, Settings
+from .settings import BATCH, PLAIN, Settings
 from .watch import Steps, Watched
 from .work import Batches, Shape, head_flops
 
@@ -36,7 +37,9 @@ def measure(settings: Settings, shape: str, device: Device, folder: Path) -> dic
     rows = peers.batches_of(order, steps)
     initial = new_model(material)
     sides = {"xitt": lambda _: _ours(material, copy.deepcopy(initial), order, hyper, device)}
-    if absent := peers.missing():
+    if PLAIN in _sides(device):
+        sides[PLAIN] = lambda _: _without(material, copy.deepcopy(initial), order, hyper, device)
+    if absent := peers.missing(settings):
         tell(f"  no peer: {absent}")
     else:
         grouped = peers.grouped(material.features, steps)
@@ -47,7 +50,7 @@ def measure(settings: Settings, shape: str, device: Device, folder: Path) -> dic
     _warm_up(settings, material, initial, device)
     repeats = take_turns(sides, settings.repeats, tell)
     lengths = material.features.ids.lengths
-    batches = {"xitt": _counted(lengths, rows)} | (
+    batches = {side: _counted(lengths, rows) for side in _sides(device)} | (
         {} if absent else {"Trainer": _counted(lengths, rows), "Trainer grouped": _counted(lengths, grouped)}
     )
     size, real = Shape.of(initial.config), _counted(lengths, rows[BATCH:])
@@ -97,11 +100,23 @@ def _ours(material: Material, model, order, hyper: Hyper, device: Device, kind=N
             "attention": done["attention"]}  # fmt: skip
 
 
+def _sides(device: Device) -> tuple[str, ...]:
+    """The engine, and where it takes another library for its products than its peers do, the engine without that."""
+    other = products.by() != "torch" and device.name == "cpu" and device.precision == "float32"
+    return ("xitt", PLAIN) if other else ("xitt",)
+
+
+def _without(material: Material, model, order, hyper: Hyper, device: Device) -> dict:
+    """One training by the engine with torch's own matrix products, as its peers have them: what leaving out the padding gives alone."""
+    with products.by_torch():
+        return _ours(material, model, order, hyper, device)
+
+
 def _warm_up(settings: Settings, material: Material, initial, device: Device) -> None:
     """Two untimed steps of each side."""
     hyper, order = _hyper(settings, 2), EpochOrder(material.features.units, BATCH, 2, 1)
     _ours(material, copy.deepcopy(initial), order, hyper, device)
-    if not peers.missing():
+    if not peers.missing(settings):
         peers.train(material, copy.deepcopy(initial), peers.batches_of(order, 2), hyper, device.name, device.precision)
 
 
