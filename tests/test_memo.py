@@ -11,6 +11,7 @@ import pytest
 from tests import tiny
 from xitt import data, memo
 from xitt.kinds import kind
+from xitt.study import load_study
 
 NAMES = [
     ("mnli", "train", "en"),
@@ -63,6 +64,41 @@ def test_what_is_kept_is_what_was_made(study, made, name):
     for split in (first, again):
         assert vars(split) == vars(generated)
         assert json.dumps(split.examples) == json.dumps(generated.examples)  # fields in the same order
+
+
+def splits(study) -> list[tuple[str, str, str]]:
+    """Every split of the pocket's whole study, tests in the first and the last of their languages."""
+    full = load_study(tiny.ROOT / "params" / "pocket_full.yaml")
+    trained = {study.tasks[t].train or study.tasks[t].tuned for t in full.targets} - {None}
+    first = {study.tasks[t].first for t in trained} - {None}
+    found = [(t, "train", "en") for t in sorted(trained | first | {*full.intermediate_tasks})]
+    found += [(t, "dev", "en") for t, *_ in found if "dev" in study.tasks[t].source.splits]
+    for target in full.targets:
+        languages = data.languages(study, study.tasks[target].name)
+        found += [(study.tasks[target].name, "test", x) for x in dict.fromkeys((languages[0], languages[-1]))]
+    return list(dict.fromkeys(found))
+
+
+def test_a_sample_begins_the_whole_split_and_says_its_size(project, tmp_path, made):
+    """Whether the whole is on disk or not; only where it is, or a sample cannot be had, the whole is read."""
+    study = tiny.variant(project, tmp_path, data={"languages": None})
+    some = splits(study)
+    assert len(some) > 60
+    before = {name: data.sample(study, *name, 7) for name in some}
+    sampled = [name for name in made if len(name) == 4]
+    assert len(sampled) > 0.75 * len(some)
+    others = set()
+    for name in some:
+        split = load(study, *name)
+        assert before[name][1] == len(split), name
+        if before[name][0] != split.examples[:7]:
+            others.add(name[0])
+            continue
+        del made[:]
+        data._load.cache_clear()
+        assert data.sample(study, *name, 7) == before[name]
+        assert not made, name
+    assert others <= {"code_search", "code_translation"}  # whose wrong answers are from the whole split
 
 
 def test_a_pool_is_kept(study):

@@ -71,6 +71,21 @@ def training(study: Study, task: str, languages: tuple[str, ...] = ("en",)) -> S
     )
 
 
+def sample(study: Study, task: str, split: str, language: str, most: int) -> tuple[list[Example], int]:
+    """The first examples of a split, and how many it has.
+
+    Of a generated split that is not kept yet no more than these are made: a longer list begins with the shorter one, but for the wrong answers
+    of ``code_search`` and ``code_translation``, which are from the whole. For the lengths of texts, not for a training.
+    """
+    where, row = world(study), study.tasks[task]
+    alone = not row.parts and row.kind not in ("dual", "bitext")  # of the others, the whole decides what is in it
+    if not alone or not _generated(where, row) or memo.holds(where.kept, (row.name, split, language), _depends(where)):
+        found = load(study, task, split, language)
+        return found.examples[:most], len(found)
+    found = _read(where, row.name, split, language, most)
+    return found.examples, min(found.total, _limit(where.data, row.name, split) or found.total)
+
+
 @lru_cache(maxsize=256)
 def _load(where: World, task: str, split: str, language: str) -> Split:
     return _kept(where, task, split, language, lambda: _read(where, task, split, language))
@@ -78,15 +93,24 @@ def _load(where: World, task: str, split: str, language: str) -> Split:
 
 def _kept(where: World, task: str, split: str, language: str, make: Callable[[], Split]) -> Split:
     """A split of the pocket from disk where it is there (``xitt.memo``), of another source as it is read."""
-    row = where.rows[task]
-    folder = where.kept if readers.origin(where.data, row) == "pocket" and not row.own else None
-    fields = memo.content(folder, (task, split, language), {"world": where.key}, lambda: vars(make()))
+    folder = where.kept if _generated(where, where.rows[task]) else None
+    fields = memo.content(folder, (task, split, language), _depends(where), lambda: vars(make()))
     return Split(**{**fields, "problems": tuple(fields["problems"])})
 
 
-def _read(where: World, task: str, split: str, language: str) -> Split:
+def _generated(where: World, row: Task) -> bool:
+    return readers.origin(where.data, row) == "pocket" and not row.own
+
+
+def _depends(where: World) -> dict:
+    """What a generated split depends on besides its name and the code."""
+    return {"world": where.key}
+
+
+def _read(where: World, task: str, split: str, language: str, most: int | None = None) -> Split:
+    """A split as its source has it: all that the study's limit leaves of it, or no more than the first ``most`` examples."""
     data, row = where.data, where.rows[task]
-    limit = _limit(data, task, split)
+    limit = min(filter(None, (_limit(data, task, split), most)), default=None)
     if row.parts:
         return _join(where, row, split, limit, language)
     row, problems, moved = _placed(data, row, split, language), (), translated.asked(row, split, language)

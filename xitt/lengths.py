@@ -41,7 +41,8 @@ CHOICES = {"code_cloze": 4, "hellaswag": 4, "cosmosqa": 4, "commonsenseqa": 5, "
 BUCC_GOLD = 0.025
 #: candidates of the pools (paper_facts 3.5: Mewsli-X, LAReQA)
 POOLS = {"mewslix": 1_000_000, "lareqa": 13_014}
-SAMPLE = 200
+#: examples whose lengths are measured; of generated splits, whose texts are alike and have to be made first, fewer
+SAMPLE, GENERATED = 200, 50
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,12 @@ class Extent:
 def extent(study: Study, task: str, split: str, language: str, length: int, tokenizer=None) -> Extent | None:
     """Size of a split; ``None`` where neither data nor a published size are there."""
     row = study.tasks[task]
-    examples = _examples(study, task, split, language)
-    if examples is None:
+    found = _examples(study, task, split, language)
+    if found is None:
         return _published(study, row, split, language, length)
+    some, count = found
     if row.kind == "bitext":
-        texts = [t for side in kind("bitext").texts(examples) for t in side]
+        texts = [t for side in kind("bitext").texts(some) for t in side]
         mean = np.mean([len(t) for t in texts[:SAMPLE]]) / PIECE + 2
         pieces = tokenizer and np.mean(
             [len(i) for i in tokenizer(texts[:SAMPLE], truncation=True, max_length=length)["input_ids"]]
@@ -88,23 +90,28 @@ def extent(study: Study, task: str, split: str, language: str, length: int, toke
         return Extent(
             len(texts) // 2, 2.0, float(pieces or min(mean, length)), "measured" if tokenizer else "characters", "data"
         )
-    some = examples[:SAMPLE]
     if tokenizer is None:
         rows, mean = shape(
             row, np.mean([_characters(row.kind, e) for e in some], axis=0), length, len(some[0].get("choices", ())) or 1
         )
-        return Extent(len(examples), rows, mean, "characters", "data")
+        return Extent(count, rows, mean, "characters", "data")
     features = kind(row.kind).encode(some, tokenizer, length, data.labels(study, task))
-    return Extent(len(examples), len(features.ids) / len(some), float(features.ids.lengths.mean()), "measured", "data")
+    return Extent(count, len(features.ids) / len(some), float(features.ids.lengths.mean()), "measured", "data")
 
 
-def _examples(study: Study, task: str, split: str, language: str) -> list | None:
-    """Examples that can be had without a network, or ``None``; a user's own row has no other size, so that its error is passed on."""
+def _examples(study: Study, task: str, split: str, language: str) -> tuple[list, int] | None:
+    """The first examples (of corpora, all) and their number, if they can be had without a network, or ``None``.
+
+    A user's own row has no other size, so that its error is passed on.
+    """
     source, row = study.params.data.source, study.tasks[task]
     if source == "hub" and not row.own:
         return None
     try:
-        return data.load(study, task, split, language).examples
+        if row.kind == "bitext":
+            examples = data.load(study, task, split, language).examples
+            return examples, len(examples)
+        return data.sample(study, task, split, language, GENERATED if source == "pocket" and not row.own else SAMPLE)
     except DataError:
         if row.own:
             raise

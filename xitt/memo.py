@@ -47,9 +47,7 @@ def content(
         return make()
     from filelock import FileLock
 
-    key = {"name": list(name), "depends": depends, "code": digest, "python": platform.python_version(), "form": VERSION}
-    stem = ".".join(part.replace("/", "-") for part in name)
-    path = folder / f"{stem}.{_sha(json.dumps(key, sort_keys=True))[:16]}.json"
+    path, key = _place(folder, name, depends, digest)
     if (found := _whole(path, key)) is not None:
         return found
     lock = folder / ".locks" / f"{path.name}.lock"
@@ -58,8 +56,20 @@ def content(
         if (found := _whole(path, key)) is None:
             found = make()
             if _stamps() == _BEGIN and write(path, found, key):
-                _drop_older(path, stem)
+                _drop_older(path, path.name.rsplit(".", 2)[0])
     return found
+
+
+def holds(folder: Path | None, name: tuple[str, ...], depends: dict) -> bool:
+    """Whether a split is on disk as :func:`content` would write it; its file is not read."""
+    return folder is not None and (digest := code()) is not None and _place(folder, name, depends, digest)[0].is_file()
+
+
+def _place(folder: Path, name: tuple[str, ...], depends: dict, digest: str) -> tuple[Path, dict]:
+    """A split's file, and the key in its head."""
+    key = {"name": list(name), "depends": depends, "code": digest, "python": platform.python_version(), "form": VERSION}
+    stem = ".".join(part.replace("/", "-") for part in name)
+    return folder / f"{stem}.{_sha(json.dumps(key, sort_keys=True))[:16]}.json", key
 
 
 def _sources() -> list[Path]:
