@@ -97,7 +97,7 @@ def serve(door: socket.socket) -> Request | None:
             if not message:
                 return None
             try:
-                process = os.fork()
+                process = _fork()
             except OSError:
                 process = None  # the runner sees its pipe end
             if process == 0:
@@ -111,6 +111,13 @@ def serve(door: socket.socket) -> Request | None:
                 os.close(file)
             if process is not None:
                 running[process] = files[2]
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        # Arrow's allocator has a thread of its own, which it ends before a fork and starts again after; there is no other
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def _reap(running: dict[int, int]) -> None:
@@ -159,7 +166,7 @@ def inherit(environment: dict[str, str]) -> None:
 def spare() -> execute.Spare | None:
     """Fork the process that will be this one's kernel; ``None`` in that process, once it is told to begin."""
     read, write = os.pipe()
-    parent, process = os.getpid(), os.fork()
+    parent, process = os.getpid(), _fork()
     if process:
         os.close(read)
         return execute.Spare(process, write)
