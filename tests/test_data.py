@@ -310,6 +310,23 @@ def test_changed_files_are_read_again(hub, study):
     assert after.fingerprint != before.fingerprint
 
 
+def test_a_prepared_folder_is_opened_at_once(hub, monkeypatch):
+    """Without the library's look at all of its files, until the card changes; rows and their types are the same."""
+    import datasets
+
+    place, calls, real = hub / "hub" / "Rowan" / "hellaswag", [], datasets.load_dataset
+    monkeypatch.setattr(datasets, "load_dataset", lambda *a, **k: (calls.append(a), real(*a, **k))[1])
+    first, second = (readers.hub.read_folder(place, "default", "train") for _ in range(2))
+    assert len(calls) == 1
+    assert second.to_list() == first.to_list()
+    assert second.features == first.features
+    (place / "README.md").touch()
+    readers.hub.read_folder(place, "default", "train")
+    assert len(calls) == 2
+    with pytest.raises(DataError, match=r"default test: cannot be loaded: .*test"):
+        readers.hub.read_folder(place, "default", "test")
+
+
 def test_folders_do_not_share_rows(hub, study, make_study, tmp_path):
     """The same repository in another data folder, under the same card: a slice and the whole, say."""
     key = ("Rowan/hellaswag", "default", "train")
