@@ -91,12 +91,12 @@ def test_programs_print_what_they_were_written_for():
 
 def test_conditions_are_met_and_not_met():
     done = Counter()
-    for item in items("code_translation", "train", 2000):
+    for item in items("code_search", "train", 2000):
         for i, step in enumerate(item.program):
             if step.given:
                 name, word = step.given
                 done[word in run((*item.program[:i], Step("say", name)))] += 1
-    assert min(done[True], done[False]) > 0.2 * done.total()
+    assert min(done[True], done[False]) > 0.1 * done.total()
 
 
 def test_exchanged_words_are_exchanged_in_what_is_printed():

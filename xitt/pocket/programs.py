@@ -9,7 +9,8 @@ Of a pair neither text alone tells right from wrong: programs come in twins, one
 same length and the same statements, and a text stands as often in a right pair as in a wrong one. How much is told without running them is
 set by what so small an encoder learns in a few hundred steps. Of the clones half can be told by the words that both handle. The wrong partner
 of a description or a translation handles another sort of things (:func:`apart`): shared words tell, as they mostly do among CodeXGLUE's. A
-fault is two statements in each other's place (:func:`misplaced`): the words are the same, and most are told by their order alone.
+fault is two statements in each other's place (:func:`misplaced`): the words are the same, and most are told by their order alone. A gap lacks
+a word of the sort that its program is about (:func:`listed`).
 Their language has letters and ``, . ?`` alone and takes most of its words from the pocket's, so that programs are about as long as
 sentences to its tokenizer.
 """
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from random import Random
 
 from . import world
@@ -277,9 +278,9 @@ def _output(program: Program) -> tuple[str, ...] | None:
         return None
 
 
-def apart(s: Sampler) -> tuple[Item, Item]:
+def apart(s: Sampler, unsaid: int = 2) -> tuple[Item, Item]:
     """A program and the same on another sort of things, one behind the other: what a description or a translation is taken from wrongly."""
-    words, others = (s.rng.sample(_of(sort), 4) for sort in s.rng.sample(SORTS, 2))
+    words, others = (s.rng.sample(_of(sort), 2 + unsaid) for sort in s.rng.sample(SORTS, 2))
     prints, silent = tuple(words[:2]), tuple(words[2:])
     one = Item(writing(prints, silent, s.rng), prints, silent, tuple(sorted(words)))
     two = _exchanged(one, dict(zip(words, others, strict=True)))
@@ -387,7 +388,7 @@ def _gaps(items, language: str) -> list[dict]:
 
 #: task → how the meanings of a block are drawn, how they become rows
 DRAW: dict[str, Callable[[Sampler], tuple]] = {
-    "code_clone": pairs, "code_defect": misplaced, "code_search": apart, "code_translation": apart,
+    "code_clone": pairs, "code_defect": misplaced, "code_search": apart, "code_translation": partial(apart, unsaid=1),
     "code_cloze": listed, "code_mlm": lambda s: _twins(s)[:2],
 }  # fmt: skip
 MAKERS = {
