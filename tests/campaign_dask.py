@@ -301,6 +301,8 @@ def end_marked(mark: str) -> list[str]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
             left[process] = command
+    while any(True for _ in _marked(mark)) and time.monotonic() < deadline + GRACE:
+        time.sleep(0.05)
     return sorted(left.values())
 
 

@@ -163,7 +163,7 @@ def test_a_scheduler_that_is_killed_ends_the_command(project, tmp_path, monkeypa
 
 def test_no_scheduler_no_gpu_and_other_code_are_said_to_be(project, dask, stand_in, monkeypatch):  # noqa: F811
     monkeypatch.setattr(cluster, "ANSWER", 0.5)
-    for address in ("tcp://127.0.0.1:1", "", "127.0.0.1:1", "nonsense://x", "tcp://no such host:1"):
+    for address in ("tcp://127.0.0.1:1", "", "127.0.0.1:1", "nonsense://x"):
         with pytest.raises(ParameterError, match="no Dask scheduler answers there"):
             batch.run(study_of(project), dask=address, say=print)
     file = project / "dask.json"

@@ -138,12 +138,14 @@ def _connect(address: str):
 
 def _address(given: str) -> str:
     """An address, or the one in a scheduler's file; Dask itself would wait for that file without a word and without end."""
+    if not given.strip():
+        raise ValueError("it is empty")
     if not given.endswith(".json"):
         return given
     end = time.monotonic() + ANSWER
     while True:
         try:
-            return json.loads(Path(given).read_text(encoding="utf-8"))["address"]
+            return str(json.loads(Path(given).read_text(encoding="utf-8"))["address"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             if time.monotonic() > end:
                 raise ParameterError(
