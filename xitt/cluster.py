@@ -127,8 +127,11 @@ def _connect(address: str):
     except ImportError:
         raise ParameterError(f"--dask needs Dask distributed: {_HINT}") from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what there is to say of a lost scheduler, xitt says
+    where = _address(address)
     try:
-        return Client(_address(address), timeout=ANSWER, set_as_default=False)
+        if not where.strip():
+            raise ValueError("an address is expected")
+        return Client(where, timeout=ANSWER, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise ParameterError(
             f"--dask {address}: no Dask scheduler answers there ({type(error).__name__})\n"
@@ -138,8 +141,6 @@ def _connect(address: str):
 
 def _address(given: str) -> str:
     """An address, or the one in a scheduler's file; Dask itself would wait for that file without a word and without end."""
-    if not given.strip():
-        raise ValueError("it is empty")
     if not given.endswith(".json"):
         return given
     end = time.monotonic() + ANSWER
