@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from tests import campaign_faults as faults
-from xitt import integrity
+from xitt import graph, integrity, running
 from xitt.train import Diverged
 
 
@@ -45,6 +45,24 @@ def test_the_campaign_can_fail(world):
     assert outcome.wrong
     assert not outcome.good
     assert world.scores() == world.reference
+
+
+REFUSED = [
+    ("NoSuchKernel", "No such kernel named python3", False, "-m ipykernel install --sys-prefix"),  # it would come again
+    ("RuntimeError", "Kernel didn't respond in 300 seconds", True, "Kernel didn't respond"),
+    ("NotJSONError", "Notebook does not appear to be JSON", False, "does not appear to be JSON"),
+]
+
+
+@pytest.mark.parametrize(("name", "message", "again", "said"), REFUSED)
+def test_a_kernel_that_does_not_start(tmp_path, name, message, again, said):
+    """Tried again where another try may do better; else with what to do about it."""
+    content = {"cell": None, "name": name, "message": message}
+    faults.store.write_json(tmp_path / "error.json", content)
+    fault = running._why(graph.Job("00", "00_backbone.ipynb"), 1, tmp_path)
+    assert fault.again == again
+    assert fault.message.startswith("00_backbone.ipynb: ")
+    assert said in fault.message
 
 
 def test_a_gradient_that_is_no_number_writes_no_checkpoint(world, monkeypatch):

@@ -118,7 +118,7 @@ def browse(page: Path, profile: Path) -> str:
 
 # --- HTML ----------------------------------------------------------------------------------------------------------
 def test_the_report_is_harmless_and_readable(study, tmp_path):
-    """In a browser, beside a page that proves that the marks would be seen; the front page, which holds titles, by its source."""
+    """In a browser, beside a page that proves that the marks would be seen."""
     notebook, front = site(study)
     for page in (notebook, front):
         text = page.read_text()
@@ -132,12 +132,13 @@ def test_the_report_is_harmless_and_readable(study, tmp_path):
     assert "<title>taken</title>" in browse(bare, tmp_path / "profile"), (
         "this browser runs no script: the test shows nothing"
     )
-    found = browse(notebook, tmp_path / "profile")
-    assert re.search(r"<html[^>]*>", found)[0].count("data-taken") == 0
-    assert re.search(r"<title>(.*?)</title>", found, re.S)[1].startswith("One ")
-    assert not re.search(r"<(base|iframe|style|plaintext)\b", found)
-    assert found.rstrip().endswith("</html>")
-    assert "</main>" in found
+    for page, title in ((notebook, "One "), (front, "Cross-lingual ")):
+        found = browse(page, tmp_path / "profile")
+        assert re.search(r"<html[^>]*>", found)[0].count("data-taken") == 0
+        assert re.search(r"<title>(.*?)</title>", found, re.S)[1].startswith(title)
+        assert not re.search(r"<(base|iframe|style|plaintext)\b", found)
+        assert found.rstrip().endswith("</html>")
+        assert "</main>" in found
 
 
 def test_tables_shorten_what_would_fill_pages(study):
