@@ -186,11 +186,13 @@ def _prepared(cache: Path, config: str, split: str, at: str, where: str):
 
 
 def _prepared_folder(cache: Path, path: Path, config: str, split: str):
-    """The same of a folder, or None; ``datasets`` would look at all its files first, a quarter of a second for each split.
+    """The same of a folder, or None; ``datasets`` would look at all its files first, a tenth of a second for each split.
 
     The card (names of labels, files of a split) is no part of the cache's name: what was prepared before its last change does not count.
     The time of that change is the inode's, which copying a file with its times does not turn back.
     """
+    if not _files(path, config):  # its state would be that of any files elsewhere
+        return None
     card = path / "README.md"
     changed = card.stat().st_ctime_ns if card.is_file() else 0
     # not those that another process is about to finish (`….incomplete`)
@@ -218,9 +220,13 @@ def _opened(known: Path, split: str, where: str):
 
 def _state(path: Path, config: str) -> str:
     """A name for each state of a folder's files: the library's own key is the folder's card, not its files."""
-    files = sorted(p for part in (config, "data") for p in (path / part).glob("*") if p.is_file())
-    state = [str(path), *((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files)]
+    state = [str(path), *((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in _files(path, config))]
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16]
+
+
+def _files(path: Path, config: str) -> list[Path]:
+    """Files of a config in a folder: in one of its name, or in ``data``."""
+    return sorted(p for part in (config, "data") for p in (path / part).glob("*") if p.is_file())
 
 
 def _drop_damaged(repository: str, at: str) -> list[str]:
