@@ -137,8 +137,8 @@ def gradients(model) -> dict[str, torch.Tensor]:
 
 def cached_steps(monkeypatch) -> list[int]:
     """Counts the micro-batches that are embedded a second time."""
-    calls, real = [], dual._set_random_state
-    monkeypatch.setattr(dual, "_set_random_state", lambda *a: (calls.append(1), real(*a)))
+    calls, real = [], dual.set_random_state
+    monkeypatch.setattr(dual, "set_random_state", lambda *a: (calls.append(1), real(*a)))
     return calls
 
 

@@ -32,6 +32,7 @@ import pandas as pd
 from .. import packing
 from ..batching import Features, Ragged, micro_batches
 from ..errors import DataError
+from ..memory import random_state, set_random_state
 from ..retrieval import rank
 from .base import Kind, words_of
 
@@ -129,13 +130,13 @@ class Dual(Kind):
         states, vectors = [], []
         with torch.no_grad():
             for part in parts:
-                states.append(_random_state(device))
+                states.append(random_state(device))
                 vectors.append(embed(part))
         leaf = torch.cat(vectors).requires_grad_()
         total, count = loss(leaf)
         total.backward()
         for part, state, grad in zip(parts, states, leaf.grad.split([len(p) for p in parts]), strict=True):
-            _set_random_state(
+            set_random_state(
                 device, state
             )  # ends where the first pass ended: the next step draws what it would have drawn
             embed(part).backward(grad)
@@ -184,21 +185,6 @@ def _contexts(examples: list[dict]) -> list[str] | None:
             f"candidate {examples[contexts.index('')]['id']} has no context, though others of its set have one"
         )
     return contexts if all(contexts) else None
-
-
-def _random_state(device) -> list:
-    import torch
-
-    cuda = device.name.startswith("cuda")
-    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device.name)] if cuda else [])]
-
-
-def _set_random_state(device, state: list) -> None:
-    import torch
-
-    torch.set_rng_state(state[0])
-    if len(state) > 1:
-        torch.cuda.set_rng_state(state[1], device.name)
 
 
 def _frame(examples, gold: list[list[str]], queries, names: list[str], vectors) -> pd.DataFrame:
