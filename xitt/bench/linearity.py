@@ -19,15 +19,12 @@ FACTORS = (1, 10, 100)
 
 
 def measure(settings: Settings, device: Device, folder: Path) -> dict:
-    """Seconds of encoding, one epoch of training and predicting, by number of examples; pocket's encoder whatever the size, since it leaves
-    most room for what is not arithmetic.
+    """Seconds of encoding, one epoch of training and predicting, by number of examples; pocket's encoder and data whatever the size, since it
+    leaves most room for what is not arithmetic.
 
     Where a set has fewer examples they are taken again: nothing here depends on what they say.
     """
-    shape, small = (
-        "nli",
-        Settings(settings.root, settings.device, settings.precision, "pocket", settings.data, unit=settings.unit),
-    )
+    shape, small = "nli", Settings(settings.root, settings.device, settings.precision, "pocket", unit=settings.unit)
     made = materials.make(small, shape, folder)
     taken, repeats = np.random.default_rng(0).permutation(len(made.examples)), []
     _once(made, [made.examples[i] for i in taken[: min(settings.unit, 300)]], device, folder)  # warms up
