@@ -24,6 +24,7 @@ def attention(
     Parameters
     ----------
     query, key, value : Tensor (1, heads, tokens, width of a head)
+        What follows the last sequence (``xitt.packing.filler``) is not looked at and is 0 in the result.
 
     Returns
     -------
@@ -51,11 +52,13 @@ def attention(
 def _by_length(query, key, value, segments, dropout: float, scaling: float | None):
     """SDPA over the sequences of each length: nothing is padded, and each call reads its part of the row where it lies."""
     sizes = [number * length for number, length in segments]
-    done = []
-    for (number, length), *parts in zip(segments, *(x.split(sizes) for x in (query, key, value)), strict=True):
+    done, tokens = [], sum(sizes)
+    for (number, length), *parts in zip(segments, *(x[:tokens].split(sizes) for x in (query, key, value)), strict=True):
         q, k, v = (x.unflatten(0, (number, length)).transpose(1, 2) for x in parts)
         mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
         done.append(mixed.transpose(1, 2).flatten(0, 1))
+    if len(query) > tokens:
+        done.append(value.new_zeros(len(query) - tokens, *value.shape[1:], dtype=done[0].dtype))
     return torch.cat(done)
 
 
@@ -68,7 +71,7 @@ class _Dropped(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, query, key, value, segments, rate, scale):
-        how = _layout(segments, query.shape[1], query.shape[2])
+        how = _layout(segments, *query.shape)
         kept, (query, key, value) = value.dtype, (how.lay(x) for x in (query, key, value))
         query = query * scale
         weights = query.new_empty(how.size)
@@ -113,18 +116,18 @@ def _bmm(a, b, out) -> None:
 
 
 @lru_cache(maxsize=4)  # the layers of a model ask for the same one
-def _layout(segments: tuple, heads: int, width: int):
-    """How the sequences of a packed row are brought before the products."""
+def _layout(segments: tuple, rows: int, heads: int, width: int):
+    """How the sequences of a packed row of so many rows are brought before the products."""
     lengths = [length for number, length in segments for _ in range(number)]
     work = heads * width * sum(n * n for n in lengths) / len(lengths)
-    return (_Grouped if work < SMALL else _BySequence)(lengths, heads)
+    return (_Grouped if work < SMALL else _BySequence)(lengths, rows, heads)
 
 
 class _BySequence:
     """Each sequence by itself; its values are read where they lie: (heads, length, width)."""
 
-    def __init__(self, lengths: list[int], heads: int):
-        self.lengths, self.heads = lengths, heads
+    def __init__(self, lengths: list[int], rows: int, heads: int):
+        self.lengths, self.heads, self.tokens = lengths, heads, sum(lengths)
         self.sizes = [heads * n * n for n in lengths]
         self.size, self.past = sum(self.sizes), [None] * len(lengths)
 
@@ -132,13 +135,14 @@ class _BySequence:
         return values.float()
 
     def parts(self, values) -> list:
-        return [x.transpose(0, 1) for x in values.split(self.lengths)]
+        return [x.transpose(0, 1) for x in values[: self.tokens].split(self.lengths)]
 
     def squares(self, flat) -> list:
         """Weights, as views of one array."""
         return [x.view(self.heads, n, n) for x, n in zip(flat.split(self.sizes), self.lengths, strict=True)]
 
     def collect(self, values):
+        values[self.tokens :] = 0
         return values
 
 
@@ -148,23 +152,23 @@ class _Grouped:
     What the calls cost is more than the products where these are small, so that fewer of them are worth some padding.
     """
 
-    def __init__(self, lengths: list[int], heads: int):
-        ends, self.heads = np.cumsum(lengths), heads
+    def __init__(self, lengths: list[int], rows: int, heads: int):
+        ends, self.heads, self.rows = np.cumsum(lengths), heads, rows
         starts, tokens = ends - lengths, int(ends[-1])
         self.shapes, self.past, source = [], [], []
-        back, rows, i = np.empty((tokens, heads), np.int64), 0, 0
+        back, first, i = np.empty((tokens, heads), np.int64), 0, 0
         while i < len(lengths):  # longest first
             longest = lengths[i]
             j = next((n for n in range(i, len(lengths)) if lengths[n] < NEAR * longest), len(lengths))
             place = np.arange(longest)
             inside = place < np.array(lengths[i:j])[:, None]
-            token = np.where(inside, starts[i:j, None] + place, tokens)
+            token = np.where(inside, starts[i:j, None] + place, rows)
             source.append((token[:, None] * heads + np.arange(heads)[:, None]).ravel())
-            row = rows + np.arange((j - i) * heads * longest).reshape(j - i, heads, longest)
+            row = first + np.arange((j - i) * heads * longest).reshape(j - i, heads, longest)
             back[token[inside]] = row.transpose(0, 2, 1)[inside]
             self.shapes.append(((j - i) * heads, longest))
             self.past.append(self._past(inside))
-            rows, i = rows + row.size, j
+            first, i = first + row.size, j
         self.source, self.back = torch.from_numpy(np.concatenate(source)), torch.from_numpy(back.ravel())
         self.tall, self.sizes = [a * n for a, n in self.shapes], [a * n * n for a, n in self.shapes]
         self.size = sum(self.sizes)
@@ -188,4 +192,6 @@ class _Grouped:
         return [x.view(a, n, n) for x, (a, n) in zip(flat.split(self.sizes), self.shapes, strict=True)]
 
     def collect(self, values):
-        return values.index_select(0, self.back).view(-1, self.heads, values.shape[-1])
+        found = values.new_zeros(self.rows * self.heads, values.shape[-1])
+        torch.index_select(values, 0, self.back, out=found[: len(self.back)])
+        return found.view(self.rows, self.heads, -1)

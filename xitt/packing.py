@@ -146,17 +146,37 @@ def encode(model, batch: dict, at=None):
     at : Tensor of int or bool (tokens,), optional
         Places that are read: what follows the last attention is computed for them alone.
     """
+    import torch
+
     base = model.base_model
     how = {name: batch[name] for name in ("position_ids", "cu_seqlens", "segments")}
     given = "inputs_embeds" if "inputs_embeds" in batch else "input_ids"
     hidden = base.embeddings(**{given: batch[given]}, position_ids=batch["position_ids"])
+    tokens = hidden.shape[1]
+    if more := filler(tokens, hidden.device.type):
+        hidden = torch.nn.functional.pad(hidden, (0, 0, 0, more))
     *layers, last = base.encoder.layer
     for layer in layers:
         hidden = layer(hidden, None, **how)
     if at is None:
-        return last(hidden, None, **how)[0]
+        return last(hidden, None, **how)[0, :tokens]
+    places = at.nonzero()[:, 0] if at.dtype == torch.bool else at
+    read = len(places)
+    if more := filler(len(places), hidden.device.type):
+        places = torch.nn.functional.pad(places, (0, more))
     mixed = last.attention.self(hidden, None, **how)[0]
-    return last.feed_forward_chunk(last.attention.output(mixed[:, at], hidden[:, at]))[0]
+    return last.feed_forward_chunk(last.attention.output(mixed[:, places], hidden[:, places]))[0, :read]
+
+
+def filler(tokens: int, device: str) -> int:
+    """Rows of zeros after a packed row's tokens that nothing reads: on a CPU few sizes of rows occur, 2 to 3 % are added.
+
+    oneDNN makes a kernel for each size of a product and keeps the last 1,024 of them. Rows of ever new sizes would have it make a dozen
+    in each step and, from some hundred steps on, throw as many away: 15 % of a small encoder's step, and more and more memory.
+    """
+    if device != "cpu":
+        return 0
+    return -tokens % max(8, 1 << max(0, tokens.bit_length() - 5))
 
 
 def first(model, batch: dict):

@@ -15,7 +15,7 @@ from functools import cache
 
 import torch
 
-#: rows of a product below which the way to oneDNN costs more than it saves
+#: rows, columns and width of a product below which the way to oneDNN costs more than it saves
 LEAST = 16
 
 
@@ -50,6 +50,7 @@ def _suits(values: torch.Tensor, weight: torch.Tensor) -> bool:
         values.dtype == weight.dtype == torch.float32
         and values.device.type == weight.device.type == "cpu"
         and values.numel() >= LEAST * values.shape[-1] > 0
+        and min(weight.shape) >= LEAST
         and not _TORCH.get()
         and not torch.is_autocast_enabled("cpu")
         and _operator() is not None
