@@ -179,7 +179,7 @@ class Words:
         return {"input_ids": [[*[0, *map(int, t.split())][: max_length - 1], 2] for t in texts]}
 
 
-CPU = SimpleNamespace(name="cpu", cuda=False, eval_batch_tokens=30, autocast=contextlib.nullcontext)
+CPU = SimpleNamespace(name="cpu", cuda=False, eval_batch_tokens=30, autocast=contextlib.nullcontext, attention="auto")
 TEXTS = ["5 6 7", "8", " ".join(["9"] * 20), "5 6 7 8 9 10"]
 MANY = [
     " ".join(map(str, words))

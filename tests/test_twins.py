@@ -120,12 +120,12 @@ def test_what_is_forced_is_trained(project, outputs, trainings, monkeypatch, for
 
 
 @pytest.mark.parametrize(("force", "expected"), [("02.none*", "02.none.s0"), (None, ""), ("0[12]*", "01.mnli.s0\n02.mnli.s0\n02.none.s0")])  # fmt: skip
-def test_a_job_is_told_what_is_forced(project, outputs, monkeypatch, tmp_path, force, expected):
+def test_a_job_is_told_what_is_forced(project, outputs, monkeypatch, force, expected):
     """Here, and on the workers of a cluster."""
     study, told = tiny.variant(project, outputs), []
 
     def execute(study, job, orders, *given):
-        told.append(running._environment(study, orders, tmp_path)["XITT_FORCED"])
+        told.append(running.shared_environment(study, orders)["XITT_FORCED"])
         return running.Outcome(job, 0.0)
 
     monkeypatch.setattr(running, "execute", execute)
@@ -135,4 +135,4 @@ def test_a_job_is_told_what_is_forced(project, outputs, monkeypatch, tmp_path, f
     there = object.__new__(cluster.Cluster)
     there.batches, there.slots = [], {}
     orders = there.task("a batch", {}, expected.split("\n")).keywords["orders"]
-    assert running._environment(study, orders, tmp_path)["XITT_FORCED"] == expected
+    assert running.shared_environment(study, orders)["XITT_FORCED"] == expected

@@ -54,7 +54,7 @@ def _named(study: Study | None) -> dict[str, list[str]]:
     else:
         named = [recipes.parse(i, study.tasks) for i in study.intermediates]
         of = {
-            "intermediate": [str(p) if p.mixed else p.name for p in named if p.name != "none"],
+            "intermediate": list(dict.fromkeys(str(p) if p.mixed else p.name for p in named if p.name != "none")),
             "target": list(dict.fromkeys(study.tasks[t].name for t in study.targets)),
         }
     single = [n for n in (*of["intermediate"], *of["target"]) if n in _known(study)]
