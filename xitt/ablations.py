@@ -100,6 +100,7 @@ def form_sentence(
     )
 
 
+# --- tables --------------------------------------------------------------------------------------------------------
 def table(study: Study, option: str) -> pd.DataFrame:
     """Recipes with an option against the same without it, target by target, and the mean over the targets.
 

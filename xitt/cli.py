@@ -54,9 +54,8 @@ def run(
             typer.echo(line)
         return
     _quick_checks(study)
-    if (
-        only is None
-    ):  # beside the notebooks' imports, when a core has nothing to do: the report is not to wait for its own
+    if only is None:
+        # beside the notebooks' imports, when a core has nothing to do: the report is not to wait for its own
         threading.Thread(target=site.prepare).start()
     batch.run(study, jobs, only, force, say=_say, dask=dask, shard=part)
     tidy = results.collect(study)

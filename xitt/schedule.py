@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable
+from graphlib import TopologicalSorter
 from statistics import mean
 from typing import TYPE_CHECKING
 
@@ -58,13 +59,9 @@ def wall(made: Plan, taken: dict[str, float], at_a_time: int) -> float:
     taken : dict
         Job → seconds, see :func:`seconds`.
     """
-    some = jobs(made.part)
-    waits = {j.name: set(j.needs) for j in some}
-    after: dict[str, list[str]] = {}
-    for name, needs in waits.items():
-        for n in needs:
-            after.setdefault(n, []).append(name)
-    ready = deque(n for n, needs in waits.items() if not needs)
+    sorter = TopologicalSorter({j.name: j.needs for j in jobs(made.part)})
+    sorter.prepare()
+    ready = deque(sorter.get_ready())
     running: list[tuple[float, str]] = []
     now = 0.0
     while ready or running:
@@ -72,8 +69,6 @@ def wall(made: Plan, taken: dict[str, float], at_a_time: int) -> float:
             name = ready.popleft()
             heapq.heappush(running, (now + taken[name], name))
         now, done = heapq.heappop(running)
-        for name in after.get(done, ()):
-            waits[name].discard(done)
-            if not waits[name]:
-                ready.append(name)
+        sorter.done(done)
+        ready += sorter.get_ready()
     return now
