@@ -221,6 +221,20 @@ def test_translated_sets_and_draws(scored):
     drawn = ablations.draws(scored)
     assert set(drawn["part"]) == {"mnli", "mlm"}
     assert drawn["steps"].sum() == scored.train(MIXED).record["training"]["steps"]
+    assert set(drawn["recipe"]) == {MIXED}
+    assert set(drawn["seeds"]) == {1}
+
+
+def test_draws_are_of_the_design_and_the_mean_over_seeds(study, monkeypatch):
+    from xitt import phases
+
+    three = make(study.root, seeds=[0, 1, 2], intermediates=["none", "mnli", MIXED, "multitask{mnli,qqp}"])
+    steps = {0: 90, 1: 100, 2: 116}
+    part = {"units": 48, "probability": 0.5}
+    monkeypatch.setattr(phases, "record_of", lambda study, recipe, seed: {
+        "training": {"parts": {n: {**part, "steps": steps[seed]} for n in ("mnli", "mlm")}}} if seed < 3 else None)  # fmt: skip
+    drawn = ablations.draws(three)
+    assert drawn.to_numpy().tolist() == [[MIXED, n, 48, 0.5, 3, 102.0] for n in ("mnli", "mlm")]
 
 
 def test_three_seeds_give_t_intervals(study, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from tests import stored
-from xitt import differences, export, figures, matrix, prose, results, show, stats
+from xitt import differences, export, figures, matrix, prose, results, show, stats, tables
 from xitt.errors import ParameterError
 from xitt.published import CERTAINTY
 
@@ -204,6 +204,45 @@ def test_published_figures_have_source_and_certainty_or_are_blank(held):
     ours = table.set_index("intermediate").loc["mnli"]
     assert (ours["ours"], ours["published"]) == (pytest.approx(10, abs=1), 7.5)
     assert f"{len(there)} of the {len(table)} figures" in prose.beside_sentence(table)
+
+
+def test_published_figures_by_language_stand_beside_ours(held):
+    for target in ("xnli", "bucc2018", "tatoeba"):
+        held.put("none", target, {"en": 0.9, "de": 0.6, "zh": 0.5}, strict=0.5)
+    table = matrix.beside_languages(held.study).set_index(["target", "language"])
+    assert set(table.index.get_level_values(0)) == {"BUCC 2018", "Tatoeba"}  # of XNLI none is published on dev
+    assert table["published"].dropna().to_dict() == {
+        ("BUCC 2018", "de"): 77.7, ("BUCC 2018", "zh"): 66.5, ("Tatoeba", "de"): 63.9, ("Tatoeba", "zh"): 41.2}  # fmt: skip
+    assert table.loc[("Tatoeba", "de"), "ours"] == pytest.approx(60)
+    assert np.isnan(table.loc[("Tatoeba", "en"), "published"])
+    assert set(table.loc[table["published"].notna(), "certainty"]) == {"2nd"}
+    assert (table.loc[table["published"].isna(), ["certainty", "source"]] == "").all(axis=None)
+
+
+# --- the starting point --------------------------------------------------------------------------------------------
+def test_the_starting_point_is_the_mean_over_seeds(tmp_path, monkeypatch):
+    held = stored.make(tmp_path, monkeypatch, seeds="[0, 1, 2]")
+    for seed, share in enumerate((0.5, 0.6, 0.8)):
+        held.put("none", "xnli", {"en": share + 0.1, "de": share, "zh": share - 0.2}, seed)
+    row = tables.zero_shot(held.study).set_index("target").loc["xnli"]
+    assert (row["English"], row["others"], row["gap"]) == (
+        pytest.approx(220 / 3),
+        pytest.approx(160 / 3),
+        pytest.approx(20),
+    )
+    assert row["others low"] < row["others"] < row["others high"]
+    assert row["gap low"] < row["gap"] < row["gap high"]
+    one = tables.zero_shot(held.study, seed=2).set_index("target").loc["xnli"]
+    assert (one["English"], one["others"]) == (pytest.approx(90), pytest.approx(70))
+
+
+def test_seeds_with_other_pairs_are_drawn_together():
+    """Their mean is no surer than one of them: the same examples are in every seed."""
+    right = np.stack([np.arange(300) % 2, np.ones(300)], axis=1)
+    seeds = [stats.Counts({"de": (np.array([*map(str, range(299)), own]), right)}, lambda c: 100 * c[..., 0] / c[..., 1])
+             for own in "abc"]  # fmt: skip
+    one, three = (tables.drawn_over_seeds(found, ["de"]).std() for found in (seeds[:1], seeds))
+    assert three == pytest.approx(one, rel=0.1)
 
 
 # --- protocols -----------------------------------------------------------------------------------------------------

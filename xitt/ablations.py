@@ -223,18 +223,24 @@ def translation_sentence(study: Study) -> str:
 
 
 def draws(study: Study) -> pd.DataFrame:
-    """How often each part of a mixture was drawn: ``recipe, seed, part, units, probability, steps``."""
+    """How often each part of the mixtures of the design was drawn (of the main table, where a study does not have the design).
+
+    Returns
+    -------
+    DataFrame
+        ``recipe, part, units, probability, seeds, steps``: training units of the part, and its steps, mean over so many seeds.
+    """
     from . import phases
 
+    design = study.grids.get("variants", study.main)[0]
     rows = []
-    for recipe in [r for r in study.intermediates if not study.is_ready(r) and recipes.parse(r, study.tasks).mixed]:
-        for seed in study.seeds:
-            if record := phases.record_of(study, recipe, seed):
-                rows += [
-                    (recipe, seed, n, p["units"], p["probability"], p["steps"])
-                    for n, p in record["training"]["parts"].items()
-                ]
-    return pd.DataFrame(rows, columns=["recipe", "seed", "part", "units", "probability", "steps"])
+    for recipe in [r for r in design if not study.is_ready(r) and recipes.parse(r, study.tasks).mixed]:
+        held = [r["training"]["parts"] for s in study.seeds if (r := phases.record_of(study, recipe, s))]
+        rows += [
+            (recipe, n, p["units"], p["probability"], len(held), float(np.mean([parts[n]["steps"] for parts in held])))
+            for n, p in (held[0] if held else {}).items()
+        ]
+    return pd.DataFrame(rows, columns=["recipe", "part", "units", "probability", "seeds", "steps"])
 
 
 # --- as people read it ---------------------------------------------------------------------------------------------
@@ -272,14 +278,14 @@ def caption(frame: pd.DataFrame) -> str:
 
 
 def sentence(frame: pd.DataFrame, what: str) -> str:
-    """What a table of comparisons shows, written from its numbers."""
+    """What a table of comparisons shows, written from its numbers; ``what`` is compared (not said again where empty)."""
     some = frame[frame["target"] != MEAN]
     if not len(some):
         return f"Nothing to compare here yet: {what} is not varied in this study, or not scored."
     gains, losses = some[(some["q"] < 0.05) & (some["change"] > 0)], some[(some["q"] < 0.05) & (some["change"] < 0)]
     best, worst = some.loc[some["change"].idxmax()], some.loc[some["change"].idxmin()]
     text = (
-        f"Of {len(some)} comparisons, {len(gains)} are gains and {len(losses)} losses at a false-discovery rate of 5 % ({some['how'].iloc[0]}). "
+        f"Of {len(some)} comparisons{f' ({what})' if what else ''}, {len(gains)} are gains and {len(losses)} losses at a false-discovery rate of 5 % ({some['how'].iloc[0]}). "
         f"The largest gain is {_said(best)}, the largest loss {_said(worst)}."
     )
     means = frame[frame["target"] == MEAN]
@@ -316,4 +322,4 @@ def figure(study: Study, frame: pd.DataFrame, what: str):
     axis.set_yticks(range(len(frame)), names[::-1], fontsize=9)
     axis.axvline(0, color=INK, lw=1)
     axis.set(xlabel="change in points, 95 % interval", ylim=(-0.6, len(frame) - 0.4))
-    return Figure(plot, f"{what}: {sentence(frame, what)} Filled marks: corrected p below 0.05.")
+    return Figure(plot, f"{what}: {sentence(frame, '')} Filled marks: corrected p below 0.05.")

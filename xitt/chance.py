@@ -11,14 +11,11 @@ import html
 import numpy as np
 import pandas as pd
 
-from . import differences, results, stats, tables
+from . import differences, results, tables
 from .results import chance_levels
 from .show import Raw, score, table
 from .study import Study
 
-RESAMPLES = (
-    1000  # a flag per language and run: ten seconds for a matrix of 5 × 12, and the bound moves by a tenth of its width
-)
 RING = "° 95 % interval over examples reaches chance"
 BLUE = "#0072b2"  # of the palette by Okabe and Ito; over either theme as a share of itself
 STEPS = 8
@@ -37,8 +34,9 @@ def flags(study: Study, recipe: str, target: str, seed: int | None = None, level
     if not found:
         return {}
     levels = chance_levels(results.chance(study, target), study.tasks) if levels is None else levels
-    values = np.mean([stats.resampled(c) for c in found], axis=0)  # one draw of examples for all seeds
-    low = dict(zip(found[0].by_language, np.quantile(values, 0.025, axis=0), strict=True))
+    languages = list(found[0].by_language)
+    values = tables.drawn_over_seeds(found, languages)
+    low = dict(zip(languages, np.quantile(values, 0.025, axis=0), strict=True))
     low["avg"] = _low_of_mean(study, recipe, target) if seed is None else np.quantile(values.mean(axis=1), 0.025)
     return {x: bool(v <= levels.get((target, x), -np.inf)) for x, v in low.items()}
 

@@ -14,7 +14,7 @@ INK = "#808890"  # axes and text: readable on white and on near-black
 BLUE, ORANGE = "#3b82c4", "#e08a2e"
 # Okabe and Ito's colours without yellow, which a light page swallows; series differ in their marks as well
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#808890")
-MARKS = "os^DvPX<>d"
+MARKS = "os^DvPX<>dph"  # one for each row of the paper's table, and one more
 _THEMED = {INK: "--plot-ink", BLUE: "--plot-blue", ORANGE: "--plot-orange"}  # set by the report's style sheet
 
 

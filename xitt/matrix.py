@@ -223,6 +223,31 @@ def beside(study: Study, table: pd.DataFrame, mean: pd.DataFrame) -> pd.DataFram
     return pd.DataFrame(lines, columns=["intermediate", "target", "ours", "ours low", "ours high", "published", "certainty", "source", "at chance"])  # fmt: skip
 
 
+def beside_languages(study: Study) -> pd.DataFrame:
+    """Row ``none`` by language, of targets for which published figures by language could be had with a source; blank where not.
+
+    Returns
+    -------
+    DataFrame
+        One row per language that the study scores: ``target, language, ours, published`` in percent (ours the mean over seeds), ``certainty,
+        source, at chance``. The published figures are of XLM-R Large on dev sets, ours of test sets.
+    """
+    from . import chance, published
+
+    figures = published.table(split="dev", intermediate="none")
+    figures = figures[figures["system"].isin(PAPER_SYSTEMS) & (figures["language"] != "avg")]
+    lines = []
+    for target in [t for t in study.main[1] if t in set(figures["target"])]:
+        tidy = results.of_target(study, target, ("none",), study.seeds)
+        ours = tidy[(tidy["metric"] == study.tasks[target].metrics[0]) & (tidy["language"] != "avg")]
+        rings = chance.flags(study, "none", target)
+        for language, value in ours.groupby("language")["value"].mean().items():
+            found = figures[(figures["target"] == target) & (figures["language"] == language)]
+            ring = "yes" if rings.get(language) else ""
+            lines.append((study.tasks[target].title, language, value, *_cited(found), ring))
+    return pd.DataFrame(lines, columns=["target", "language", "ours", "published", "certainty", "source", "at chance"])
+
+
 def _cited(found: pd.DataFrame) -> tuple[float, str, str]:
     if not len(found):
         return np.nan, "", ""

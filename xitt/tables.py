@@ -31,25 +31,29 @@ def by_language(study: Study, target: str | None = None, tidy: pd.DataFrame | No
 def zero_shot(
     study: Study, recipe: str = "none", targets: tuple[str, ...] | None = None, seed: int | None = None
 ) -> pd.DataFrame:
-    """English and the other languages of each target against chance, with intervals over examples."""
+    """English and the other languages of each target against chance, in percent with intervals over examples; mean over the seeds of
+    the study, or of the one ``seed``.
+    """
     rows = []
     for target in targets or study.main[1]:
-        c = counts(study, recipe, target, study.seeds[0] if seed is None else seed)
-        if c is None:
+        seeds = study.seeds if seed is None else (seed,)
+        found = [c for s in seeds if (c := counts(study, recipe, target, s))]
+        if not found:
             continue
         floor = results.chance_levels(results.chance(study, target), study.tasks)
-        others = [x for x in c.by_language if x != "en"]
-        mean, low, high = stats.interval(c.only(others)) if others else (np.nan,) * 3
-        row = {"target": target, "metric": study.tasks[target].metrics[0], "languages": len(c.by_language)}
-        if "en" in c.by_language:
-            e = stats.interval(c.only(["en"]))
+        languages = list(found[0].by_language)
+        others = [x for x in languages if x != "en"]
+        mean, low, high = _interval(found, others) if others else (np.nan,) * 3
+        row = {"target": target, "metric": study.tasks[target].metrics[0], "languages": len(languages)}
+        if "en" in languages:
+            e = _interval(found, ["en"])
             row |= {
                 "English": e[0],
                 "English low": e[1],
                 "English high": e[2],
                 "chance (English)": floor.get((target, "en")),
             }
-            row |= _gap(c, others)
+            row |= _gap(found, others)
         row |= {
             "others": mean,
             "others low": low,
@@ -62,18 +66,33 @@ def zero_shot(
     return pd.DataFrame(rows)
 
 
-def _gap(c: stats.Counts, others: list[str]) -> dict[str, float]:
+def drawn_over_seeds(found: list[stats.Counts], languages: list[str]) -> np.ndarray:
+    """Bootstrap values (resamples, languages) of the mean over seeds, one entry of ``found`` each: a resample holds the same examples
+    for every seed, also where seeds have mined other pairs.
+    """
+    by_seed = {(s, x): c.by_language[x] for s, c in enumerate(found) for x in languages}
+    drawn = stats.resampled(stats.Counts(by_seed, found[0].value))
+    return drawn.reshape(len(drawn), len(found), len(languages)).mean(axis=1)
+
+
+def _mean(found: list[stats.Counts], languages: list[str]) -> float:
+    return float(np.mean([c.only(languages).mean() for c in found]))
+
+
+def _interval(found: list[stats.Counts], languages: list[str]) -> tuple[float, float, float]:
+    """Mean over seeds and languages with its interval over examples: (value, low, high)."""
+    low, high = np.quantile(drawn_over_seeds(found, languages).mean(axis=1), [0.025, 0.975])
+    return _mean(found, languages), float(low), float(high)
+
+
+def _gap(found: list[stats.Counts], others: list[str]) -> dict[str, float]:
     """English minus the mean of the other languages, resampling the same examples."""
     if not others:
         return {}
-    values = stats.resampled(c.only(["en", *others]))
-    d = values[:, 0] - values[:, 1:].mean(axis=1)
-    low, high = np.quantile(d, [0.025, 0.975])
-    return {
-        "gap": c.only(["en"]).mean() - c.only(others).mean(),
-        "gap low": float(low),
-        "gap high": float(high),
-    }
+    values = drawn_over_seeds(found, ["en", *others])
+    low, high = np.quantile(values[:, 0] - values[:, 1:].mean(axis=1), [0.025, 0.975])
+    gap = _mean(found, ["en"]) - _mean(found, others)
+    return {"gap": gap, "gap low": float(low), "gap high": float(high)}
 
 
 def layers(study: Study, recipe: str, target: str, seed: int = 0) -> pd.DataFrame:
