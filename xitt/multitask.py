@@ -52,8 +52,8 @@ class SharedEncoder(torch.nn.Module):
 def hyper(study: Study, recipe: str) -> Hyper:
     """What all steps of a mixture share: rate, decay, warm-up, clipping, looks at the dev sets.
 
-    With MLM mixed in the rate is half of what it is without (5e-6 against 1e-5 in the paper, paper_facts 1.6), unless
-    ``recipes: {mlm: {lr: …}}`` says otherwise. Batch, length and epochs are the parts' own.
+    With MLM mixed in the rate is half of what it is without, unless ``recipes: {mlm: {lr: …}}`` says otherwise: the paper is remembered so,
+    without a source (paper_facts 1.6). Batch, length and epochs are the parts' own.
     """
     parsed, p = recipes.parse(recipe, study.tasks), study.params
     if parsed.name == recipes.MULTITASK:
