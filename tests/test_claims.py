@@ -328,6 +328,8 @@ def test_code_mixed_text_and_the_languages_beside_it(paper):
     assert verdict(3, -0.5).verdict == "yes"  # less than a point is kept
     lost = verdict(3, -6)
     assert (lost.verdict, "XTREME" in lost.why) == ("no", True)
+    assert "mixed text, 2 targets: +" in lost.why  # both sides with their intervals, whichever decides
+    assert "XTREME, 2 targets: -" in lost.why
     assert verdict(-3, 3, roman=30).verdict == "no"  # Latin letters alone mix nothing
     alone = Grids(paper, code_mixed=(("none", "mnli"), ("xnli", "xnli_roman")))
     assert claims.verdict(alone, "Q03", tidy(paper, lambda r, t: 3.0, targets=plain)).verdict == "not tested"

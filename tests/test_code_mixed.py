@@ -101,6 +101,7 @@ def known(study: Study, right: dict, monkeypatch, examples: int = 400) -> code_m
     monkeypatch.setattr(
         code_mixed, "mean_difference", lambda *a: stats.Difference(-2.0, -3.0, -1.0, 0.001, "examples only", 0.5)
     )
+    monkeypatch.setattr(code_mixed, "_task_mean", lambda study, targets, recipe: 60.0 if recipe == "none" else 58.0)
     return code_mixed.Book(study)
 
 
@@ -123,6 +124,11 @@ def test_a_gain_that_mixing_takes_away_is_found(study, monkeypatch):
         in said
     )
     assert "loses on XTREME (-2.0 [-3.0, -1.0])" in said
+    own = table.loc[["xnli_cross", "xnli_mixed50", "xnli_mixed100"]]
+    d = code_mixed.mean_change(book, "mnli", own.index, "kept")
+    assert d.value == pytest.approx(own["kept"].mean())
+    assert d.low < d.value < d.high < 0
+    assert f"with mixing it is smaller ({d.value:+.1f} [{d.low:+.1f}, {d.high:+.1f}] points)" in said
     assert "another training could differ by more" in said
 
 
@@ -214,6 +220,12 @@ def test_tables_and_texts_of_a_study_that_ran(scored):
     assert "svg" in shown.curve_figure(scored, code_mixed.curve(book))._repr_mimebundle_()["text/html"]
     beside = code_mixed.beside(book)
     assert "XTREME (1)" in shown.beside_shown(beside).columns
+    accuracy = {
+        r: scored.evaluate(r, "xnli").set_index("language").loc["avg", "value"] for r in ("none", "mnli")
+    }  # beside its change, the score itself
+    assert shown.beside_shown(beside)[["XTREME (%)", "XTREME, none (%)"]].to_numpy().tolist() == [
+        pytest.approx([accuracy["mnli"], accuracy["none"]])
+    ]
     assert "mixed text" in shown.beside_figure(scored, beside)._repr_mimebundle_()["text/plain"]
     assert "Limits: intervals are over examples alone" in shown.answer(scored, book, table)
     assert "xnli_cross" not in str(benchmark.coverage(scored, "xtreme"))

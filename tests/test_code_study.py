@@ -188,6 +188,21 @@ def test_the_answer_is_written_from_the_numbers(held):
         assert part in said, part
 
 
+def test_a_control_of_language_is_not_one_of_code(tmp_path, monkeypatch):
+    other = "mnli+control=labels"
+    made = stored.make(tmp_path, monkeypatch, f'none, mnli, "{CLONE}", "{LABELS}", "{other}"', "pawsx, tatoeba")
+    monkeypatch.setattr("xitt.data.languages", lambda study, target: stored.LANGUAGES)
+    for recipe, right in {"none": 0.5, "mnli": 0.55, CLONE: 0.45, LABELS: 0.4, other: 0.3}.items():
+        for target in ("pawsx", "tatoeba"):
+            made.put(recipe, target, right)
+    said = code_study.answer(made.study)
+    assert "which have nothing to learn in them, change it by -10.0 points" in said
+    assert "the same code with its meaning is +5.0 points" in said
+    assert "its meaning counts, but not to a gain over none" in said
+    assert "the controls of mnli change it by -20.0 points" in said
+    assert "mnli without them is +25.0 points" in said
+
+
 def test_without_scores_there_is_no_answer(tmp_path, monkeypatch):
     made = stored.make(tmp_path, monkeypatch, f"none, mnli, {NAMES}", "pawsx, tatoeba")
     monkeypatch.setattr("xitt.data.languages", lambda study, target: stored.LANGUAGES)
@@ -210,10 +225,11 @@ TARGETS = ("xnli", "udpos", "panx", "tatoeba")
 
 @pytest.mark.parametrize(("gain", "answer"), [(4.0, "yes"), (-4.0, "no")])
 def test_the_question_is_answered_by_the_rows_on_code(pocket, gain, answer):
-    rows = ("none", "mnli", CLONE, SEARCH, LABELS)
+    other = "mnli+control=labels"  # a control, but none of code
+    rows = ("none", "mnli", CLONE, SEARCH, LABELS, other)
     study = Grids(pocket, code=(rows, TARGETS))
-    change = {CLONE: gain, SEARCH: gain, LABELS: -9.0, "mnli": 1.0}
-    frame = tidy(pocket, lambda r, t: change.get(r, 0.0), (CLONE, SEARCH, LABELS), targets=TARGETS)
+    change = {CLONE: gain, SEARCH: gain, LABELS: -9.0, "mnli": 1.0, other: -30.0}
+    frame = tidy(pocket, lambda r, t: change.get(r, 0.0), (CLONE, SEARCH, LABELS, other), targets=TARGETS)
     found = claims.verdict(study, "Q01", frame)
     assert (found.verdict, found.effect) == (answer, pytest.approx(gain, abs=0.2))
     assert f"against language of the same length: {gain - 1:+.1f}" in found.why

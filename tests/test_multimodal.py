@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
 from tests import tiny
-from xitt import ablations, claims, data, multimodal, phases, vision
+from xitt import ablations, chance, claims, data, multimodal, phases, stats, vision
 from xitt.study import Study, load_study
 
 MATCH, BLANK, MLM = "image_text+match=mnli", "image_text+control=blank+match=mnli", "caption_mlm+match=mnli"
@@ -111,6 +112,23 @@ def test_looks_by_hand(scored):
     assert len(multimodal.looks_shown(table)) == 9
 
 
+def test_over_seeds_the_use_of_images_has_a_t_interval(study):
+    """From three seeds on, of the losses of the seeds; not the mean of intervals over examples."""
+    lost = [4.0, 5.0, 9.0]
+    rows = [
+        (MATCH, s, how, 90.0 - d, d, d - 1, d + 1)
+        for s, lo in enumerate(lost)
+        for how, d in (("as they are", 0.0), ("blank", lo))
+    ]
+    names = ["row", "seed", "images", "value", "difference", "difference low", "difference high"]
+    table = pd.DataFrame(rows, columns=names)
+    d = stats.over_seeds(np.array(lost))
+    assert d.low < 0 < d.high
+    said = multimodal.looks_sentence(study, table)
+    assert f"6.0 points less without ({d.low:+.1f} to {d.high:+.1f}): it does not demonstrably use them" in said
+    assert "(+3.0 to +5.0): it uses them" in multimodal.looks_sentence(study, table[table["seed"] == 0])
+
+
 def test_a_dev_score_is_that_of_the_kept_model(study):
     """The first dev examples, as in training."""
     run = study.train(MATCH)
@@ -135,6 +153,9 @@ def test_changes_against_other_rows(scored, against, pairs):
         assert row.change == pytest.approx(
             average(scored, row.variant, row.target) - average(scored, row.against, row.target)
         )
+    for row in table[table["target"] != "mean"].itertuples():
+        assert row.value_at_chance == chance.reaches(scored, row.target, row.variant)
+        assert row.base_at_chance == chance.reaches(scored, row.target, row.against)
     for _, group in table.groupby("variant"):
         part = group.set_index("target")
         assert part.loc["mean", "change"] == pytest.approx(
@@ -156,6 +177,12 @@ def test_the_effect_and_the_ledger_agree(scored):
 def test_the_answer(scored):
     d = multimodal.effect(scored)
     text = multimodal.answer(scored, multimodal.looks(scored))
+    for against, lead in (
+        ("control", "without their images (blank, or each other's) it is"),
+        ("none", "Against no intermediate task it is"),
+    ):
+        other = multimodal.effect(scored, against)
+        assert f"{lead} {other.value:+.1f} points (95 % interval {other.low:+.1f} to {other.high:+.1f})" in text
     assert f"{d.value:+.1f} points (95 % interval {d.low:+.1f} to {d.high:+.1f}, examples only)" in text
     assert "PAN-X, Tatoeba" in text
     assert "decides nothing about training" in text
@@ -168,7 +195,7 @@ def test_the_answer_follows_the_interval(scored, monkeypatch, low, high, said):
     from xitt.stats import Difference
 
     d = Difference((low + high) / 2, low, high, 0.5, "t over 3 seeds", 0.1, 3)
-    monkeypatch.setattr(multimodal, "effect", lambda study: d)
+    monkeypatch.setattr(multimodal, "effect", lambda study, against="text": d)
     text = multimodal.answer(scored, multimodal.looks(scored).iloc[:0])
     assert said in text
     assert "over examples" not in text.rsplit("Limits:")[1]

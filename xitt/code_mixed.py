@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from . import languages, stats
-from .differences import counts, mean_difference
+from .differences import counts, mean_difference, resampled, task_metrics
 from .matrix import NINE
 from .metrics import METRICS
 from .study import Study
@@ -258,8 +258,9 @@ def beside(book: Book) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``recipe, on, sets, change, low, high, p, how``; ``on`` is a kind of :data:`KINDS`, ``all mixed`` (:data:`MIXING`) or ``XTREME``. Tasks of XTREME count by their
-        task score (``xitt.differences.task_metrics``), mixed sets by their main metric.
+        ``recipe, on, sets, change, low, high, p, how, score, none``; ``on`` is a kind of :data:`KINDS`, ``all mixed`` (:data:`MIXING`) or
+        ``XTREME``, which alone has the last two: scores in percent of the recipe and of ``none``. Tasks of XTREME count by their task score
+        (``xitt.differences.task_metrics``), mixed sets by their main metric.
     """
     made, study = [], book.study
     kinds = {t: KINDS[study.tasks[t].source.layout] for t in book.sets()}
@@ -267,11 +268,18 @@ def beside(book: Book) -> pd.DataFrame:
         for name in (*dict.fromkeys(kinds.values()), "all mixed"):
             own = [t for t, kind in kinds.items() if kind == name or (name == "all mixed" and kind in MIXING)]
             if d := mean_change(book, recipe, own):
-                made.append((recipe, name, len(own), *_numbers(d), d.how))
+                made.append((recipe, name, len(own), *_numbers(d), d.how, NAN, NAN))
         here = [t for t in study.targets_of(recipe) if t in NINE and _scored(study, t, ("none", recipe))]
         if here and (d := mean_difference(study, recipe, here)):
-            made.append((recipe, "XTREME", len(here), *_numbers(d), d.how))
-    return pd.DataFrame(made, columns=["recipe", "on", "sets", "change", "low", "high", "p", "how"])
+            both = (_task_mean(study, here, r) for r in (recipe, "none"))
+            made.append((recipe, "XTREME", len(here), *_numbers(d), d.how, *both))
+    names = ["recipe", "on", "sets", "change", "low", "high", "p", "how", "score", "none"]
+    return pd.DataFrame(made, columns=names)
+
+
+def _task_mean(study: Study, targets: Iterable[str], recipe: str) -> float:
+    """Mean over targets of a recipe's task score, in percent, mean over seeds."""
+    return float(np.mean([resampled(study, t, task_metrics(study.tasks[t])).mean(recipe) for t in targets]))
 
 
 def _scored(study: Study, target: str, recipes: Iterable[str]) -> bool:
@@ -279,10 +287,18 @@ def _scored(study: Study, target: str, recipes: Iterable[str]) -> bool:
     return all(any(counts(study, r, target, s) is not None for s in study.seeds) for r in recipes)
 
 
-def mean_change(book: Book, recipe: str, sets: Iterable[str]) -> stats.Difference | None:
-    """Mean over sets of the change against ``none``; ``None`` where one is missing."""
+def mean_change(book: Book, recipe: str, sets: Iterable[str], of: str = "mixed") -> stats.Difference | None:
+    """Mean over sets of the change against ``none``; ``None`` where one is missing.
+
+    Parameters
+    ----------
+    of : str
+        ``mixed``, ``plain`` (the same tasks unmixed) or ``kept``, the former minus the latter.
+    """
     held = [book.scores(t) for t in sets]
-    return effect([(sign / len(held), s, r, "mixed") for s in held for sign, r in ((1, recipe), (-1, "none"))])
+    sides = {"mixed": {"mixed": 1}, "plain": {"plain": 1}, "kept": {"mixed": 1, "plain": -1}}[of]
+    signs = [(sign * s, r, side) for side, s in sides.items() for sign, r in ((1, recipe), (-1, "none"))]
+    return effect([(sign / len(held), s, r, side) for s in held for sign, r, side in signs])
 
 
 def measured(study: Study, sentences: int = 60) -> pd.DataFrame:

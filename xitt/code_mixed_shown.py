@@ -177,7 +177,10 @@ def beside_shown(frame: pd.DataFrame) -> pd.DataFrame:
     wide = cells.pivot(index="recipe", columns="on", values="cell").reindex(
         index=cells["recipe"].unique(), columns=order
     )
-    return wide.fillna("–").rename_axis(columns=None).reset_index()
+    wide = wide.fillna("–").rename_axis(columns=None)
+    if len(at := frame[frame["on"] == "XTREME"].set_index("recipe")):
+        wide["XTREME (%)"], wide["XTREME, none (%)"] = at["score"], at["none"]
+    return wide.reset_index()
 
 
 def beside_figure(study: Study, frame: pd.DataFrame):
@@ -242,19 +245,23 @@ def _verdict(frame: pd.DataFrame) -> str:
         if lost
         else "in none is it smaller for certain where languages mix"
     )
-    return f"Of {len(gains)} gains on unmixed text (interval above zero), {kept} are gains on mixed text too; {rest}."
+    return f"Of {len(gains)} gain{'s' if len(gains) != 1 else ''} on unmixed text (interval above zero), {kept} are gains on mixed text too; {rest}."
 
 
 def _recipe_answer(book: Book, part: pd.DataFrame, recipe: str) -> str:
     d = mean_change(book, recipe, part["target"])
     if d is None:
         return ""
-    plain, kept = part["plain change"].mean(), part["kept"].mean()
     text = f"{recipe}: mean change on {_sets(len(part))} of mixed text {_change(d.value, d.low, d.high)}"
-    return text + (
-        "."
-        if np.isnan(plain)
-        else f", on the same examples unmixed {plain:+.1f}; mixing changes the gain by {kept:+.1f} points on average."
+    tied = part[part["plain change"].notna()]["target"]
+    plain, kept = (mean_change(book, recipe, tied, of) for of in ("plain", "kept")) if len(tied) else (None, None)
+    if plain is None or kept is None:
+        return f"{text}."
+    some = "" if len(tied) == len(part) else f" of {_sets(len(tied))}"
+    said = "smaller" if kept.high < 0 else "larger" if kept.low > 0 else "neither smaller nor larger for certain"
+    return (
+        f"{text}, on the same task unmixed{some} {_change(plain.value, plain.low, plain.high)}; with mixing it is {said} "
+        f"({_change(kept.value, kept.low, kept.high)} points)."
     )
 
 

@@ -267,16 +267,11 @@ def answer(study: Study) -> str:
         return "No row on code is scored beside none and beside the row it is matched to yet: there is no answer."
     names = [study.tasks[t].title for t in targets(study)]
     text = (
-        f"Over {len(code)} task{'s' if len(code) > 1 else ''} on code and {len(names)} targets ({', '.join(names)}), intermediate training on code "
+        f"Over {len(code)} row{'s' if len(code) > 1 else ''} on code and {len(names)} targets ({', '.join(names)}), intermediate training on code "
         f"changes the score by {_said(base)} against none, and by {_said(margin)} against natural language read for as many steps and tokens. "
         f"{_verdict(base, margin)} {_by_row(study, pairs)}"
     )
-    some = controlled(study)
-    if (nothing_ := overall(study, [(c, "none") for _, c in some])) and (beyond := overall(study, some)):
-        text += (
-            f"The controls, which have nothing to learn in them, change it by {_said(nothing_)} against none; code with its meaning is "
-            f"{_said(beyond)} from them, so {_beyond(beyond)}. "
-        )
+    text += "".join(_by_controls(study, name) for name in ("code", "language"))
     if mixed := overall(study, matched(study, "mixture")):
         text += f"Mixed into multi-task training of the same length, code changes the score by {_said(mixed)}. "
     return text + _limits(study, base)
@@ -298,9 +293,32 @@ def _by_row(study: Study, pairs: list[tuple[str, str]]) -> str:
     return text
 
 
-def _beyond(d: stats.Difference) -> str:
+def _by_controls(study: Study, name: str) -> str:
+    """What the controls of the rows with a role change, and how far these rows are from them, in words; empty without controls."""
+    some = [(r, c) for r, c in controlled(study) if role(study, r) == name]
+    if not (anything := overall(study, [(c, "none") for _, c in some])):
+        return ""
+    own, beyond = overall(study, [(r, "none") for r, _ in some]), overall(study, some)
+    if name == "language":
+        rows = ", ".join(dict.fromkeys(r for r, _ in some))
+        return (
+            f"For comparison, natural language: the controls of {rows} change it by {_said(anything)} against none; {rows} without them is "
+            f"{_said(beyond)} from that. "
+        )
+    return (
+        f"The controls, which have nothing to learn in them, change it by {_said(anything)} against none; the same code with its meaning is "
+        f"{_said(beyond)} from them, so {_beyond(beyond, own)}. "
+    )
+
+
+def _beyond(d: stats.Difference, own: stats.Difference) -> str:
+    """What follows from a difference to controls, given the change of the same rows against none."""
     if d.low > 0:
-        return "what helps is in the code"
+        return (
+            "what helps is in the code"
+            if own.low > 0
+            else "its meaning counts, but not to a gain over none that is certain"
+        )
     return (
         "what is in the code does harm beyond training on anything"
         if d.high < 0

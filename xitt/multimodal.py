@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from . import ablations, data, phases, recipes, stats
+from . import ablations, chance, data, phases, recipes, stats
 from .claims.effects import TARGETS
-from .differences import compare, mean_difference, resampled
+from .differences import compare, mean_difference, resampled, task_metrics
 from .errors import DataError
 from .study import Study
 
@@ -201,11 +201,19 @@ def looks_sentence(study: Study, table: pd.DataFrame) -> str:
     lines = []
     for row, part in table[table["row"].isin(plain)].groupby("row", sort=False):
         own = part[part["images"] == SHOWN[""]]["value"].mean()
-        blank = part[part["images"] == SHOWN["blank"]]
-        lost, low, high = (blank[f"difference{x}"].mean() for x in ("", " low", " high"))
+        lost, low, high = _lost(part[part["images"] == SHOWN["blank"]])
         verdict = "uses them" if low > 0 else "does not demonstrably use them"
         lines.append(f"{row}: {own:.1f} % right with the images and {lost:.1f} points less without ({low:+.1f} to {high:+.1f}): it {verdict}.")  # fmt: skip
     return "\n".join(lines) or "No row with images as they are is trained yet."
+
+
+def _lost(blank: pd.DataFrame) -> tuple[float, float, float]:
+    """Points lost without images, with the interval: over seeds from three on, else over examples (of two seeds, the mean of its ends)."""
+    if len(blank) >= 3:
+        d = stats.over_seeds(blank["difference"].to_numpy(float))
+        return d.value, d.low, d.high
+    lost, low, high = (float(blank[f"difference{x}"].mean()) for x in ("", " low", " high"))
+    return lost, low, high
 
 
 # --- what transfers ------------------------------------------------------------------------------------------------
@@ -235,7 +243,8 @@ def table(study: Study, against: str) -> pd.DataFrame:
             held = resampled(study, target)
             if held and (d := compare([(held, variant, base)])):
                 there.append(target)
-                found.append(ablations._row(variant, base, target, held.mean(variant), held.mean(base), d))
+                rings = [chance.reaches(study, target, r) for r in (variant, base)]
+                found.append(ablations._row(variant, base, target, held.mean(variant), held.mean(base), d, rings))
         some = [t for t in benchmark_targets(study, variant) if t in there]
         if len(some) > 1 and (d := mean_difference(study, variant, some, base)):
             found.append(ablations._row(variant, base, ablations.MEAN, np.nan, np.nan, d))
@@ -253,12 +262,18 @@ def _pairs(study: Study, against: str) -> list[tuple[str, str]]:
     return [(a, b) for a, b in pairs if a in known and b in known]
 
 
-def effect(study: Study) -> stats.Difference | None:
-    """Mean over rows with images and XTREME-R's targets of the change against the text-only row of the same length."""
+def effect(study: Study, against: str = "text") -> stats.Difference | None:
+    """Mean over rows with images and XTREME-R's targets of the change against other rows, by default the text-only row of the same length.
+
+    Parameters
+    ----------
+    against : str
+        As of :func:`table`.
+    """
     parts = []
-    for variant, base in _pairs(study, "text"):
+    for variant, base in _pairs(study, against):
         for target in benchmark_targets(study, variant):
-            held = resampled(study, target)
+            held = resampled(study, target, task_metrics(study.tasks[target]))
             if held and compare([(held, variant, base)]):
                 parts.append((held, variant, base))
     return compare(parts) if parts else None
@@ -271,9 +286,6 @@ def answer(study: Study, looked: pd.DataFrame) -> str:
         return f"{study.name} cannot answer the question: no row with images is scored beside the text-only row it is matched to."
     said = "helps" if d.low > 0 else "does harm" if d.high < 0 else "can neither be said to help nor to harm"
     targets = sorted({t for v, _ in _pairs(study, "text") for t in benchmark_targets(study, v)})
-    check = table(study, "none")
-    check = check[check["target"] == CHECK]
-    kept = "; ".join(f"{r.variant} {r.change:+.1f} ({r.low:+.1f} to {r.high:+.1f})" for r in check.itertuples())
     use = looks_sentence(study, looked).replace("\n", " ")
     limits = (
         []
@@ -284,7 +296,49 @@ def answer(study: Study, looked: pd.DataFrame) -> str:
     limits += ["only the captions' tokens are matched, and a step with images computes more"]
     return (
         f"Against text-only tasks of the same number of steps and text tokens, training on images with captions {said} here: "
-        f"{d.value:+.1f} points (95 % interval {d.low:+.1f} to {d.high:+.1f}, {d.how}) on the mean of {', '.join(study.tasks[t].title for t in targets)}. "
-        f"Were images used? {use} Retrieval of captions in the other languages, against no intermediate task: {kept or 'not scored'}. "
+        f"{_points(d)[:-1]}, {d.how}) on the mean of {', '.join(study.tasks[t].title for t in targets)}. "
+        f"{_by_image(study)}{_by_none(study)}"
+        f"Were images used? {use} Retrieval of captions in the other languages, against no intermediate task: {_checked(study)}. "
         f"Limits: {'; '.join(limits)}."
+    )
+
+
+def _points(d: stats.Difference) -> str:
+    return f"{d.value:+.1f} points (95 % interval {d.low:+.1f} to {d.high:+.1f})"
+
+
+def _by_image(study: Study) -> str:
+    """What images add to captions, in words; empty without controls."""
+    d = effect(study, "control")
+    if d is None:
+        return ""
+    said = (
+        "the images add to what the captions do"
+        if d.low > 0
+        else "the images take from what the captions do"
+        if d.high < 0
+        else "what the images add to the captions cannot be told from nothing"
+    )
+    return f"Against the same captions without their images (blank, or each other's) it is {_points(d)}: {said}. "
+
+
+def _by_none(study: Study) -> str:
+    """The change against no intermediate task, in words; empty without it."""
+    d = effect(study, "none")
+    if d is None:
+        return ""
+    said = "a gain" if d.low > 0 else "a loss" if d.high < 0 else "neither a gain nor a loss for certain"
+    return f"Against no intermediate task it is {_points(d)}, {said}. "
+
+
+def _checked(study: Study) -> str:
+    """Changes in retrieval of captions, and which scores are at chance, in words."""
+    check = table(study, "none")
+    rows = check[check["target"] == CHECK].itertuples()
+    return (
+        "; ".join(
+            f"{r.variant} {r.change:+.1f} ({r.low:+.1f} to {r.high:+.1f}{', at chance' if r.value_at_chance else ''})"
+            for r in rows
+        )
+        or "not scored"
     )

@@ -6,6 +6,7 @@ decides it stands in ``reference/claims.yaml``; nothing is trained here.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -77,13 +78,24 @@ def verdict(study: Study, name: str, tidy: pd.DataFrame | None = None, chosen: d
     return _verdict(entries.find(name), Book(study, tidy, chosen))
 
 
-def ledger(study: Study, tidy: pd.DataFrame | None = None, chosen: dict[str, str] | None = None) -> pd.DataFrame:
-    """Verdicts on all claims and questions, one row each (:data:`COLUMNS`); parameters as of :func:`verdict`."""
+def ledger(
+    study: Study,
+    tidy: pd.DataFrame | None = None,
+    chosen: dict[str, str] | None = None,
+    ids: Collection[str] | None = None,
+) -> pd.DataFrame:
+    """Verdicts on all claims and questions, or those with some ids, one row each (:data:`COLUMNS`); parameters as of :func:`verdict`.
+
+    Raises
+    ------
+    ParameterError
+        If there is no claim of an id.
+    """
     import pandas as pd
 
     book = Book(study, tidy, chosen)
     rows = []
-    for claim in entries.every():
+    for claim in entries.every() if ids is None else map(entries.find, ids):
         v = asdict(_verdict(claim, book))
         number = "" if claim.number is None else f"{claim.number:,g} {claim.unit}" if claim.number < 1e5 else f"{claim.number:,.0f} {claim.unit}"  # fmt: skip
         rows.append((claim.id, claim.claim, number, claim.claimed_on, claim.certainty, v["effect"], v["low"], v["high"], v["unit"],

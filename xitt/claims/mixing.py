@@ -26,7 +26,9 @@ def mixed_languages(book: Book, design: str, kinds: list[str], loss: float) -> O
     for name, (panel, shift) in panels.items():
         f = _mean_change(panel, [r for r in panel.recipes if r != "none"])
         effects.append(Effect(name, panel.effect(f), panel.effect(f, 1 - (1 - stats.LEVEL) / len(panels)), shift))
-    said = "; ".join(f"{len(panel.targets)} targets of {name}" for name, (panel, _) in panels.items())
+    sizes = (len(panel.targets) for panel, _ in panels.values())
+    found = [(e.label, n, e.difference) for e, n in zip(effects, sizes, strict=True)]
+    said = "; ".join(f"{name}, {n} targets: {d.value:+.1f} [{d.low:+.1f}, {d.high:+.1f}]" for name, n, d in found)
     panel, _ = panels["mixed text"]
     return Outcome(effects, f"{len(rows)} rows; {said}", _lacking(panel, rows, mixed), at_chance=book.at_chance(panel))
 
