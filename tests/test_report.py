@@ -19,9 +19,9 @@ import pytest
 from nbformat import v4
 
 import xitt
-from xitt import graph, report, results, show, store, tables
+from xitt import graph, phases, report, results, show, store, tables
 from xitt.errors import ParameterError
-from xitt.report import sanitise
+from xitt.report import sanitise, summary
 
 EVIL = (
     "<table class='dataframe'><thead><tr><th></th><th>n</th><th>text</th></tr></thead>"
@@ -314,6 +314,18 @@ def test_front_page_with_results(study, monkeypatch):
     assert text.count("33.4") >= 2  # chance in the matrix and per language
     assert "<svg" in text
     assert '<figure class="plot">' in text
+
+
+def test_the_front_page_says_where_multi_task_training_is_capped(study, monkeypatch):
+    """In pocket.yaml: 3 epochs of 32 examples a step are 375 + 255 + 189 = 819 steps, and it stops after 500."""
+    parts = {"mnli": {"units": 4000}, "squad_v1": {"units": 2700}, "hellaswag": {"units": 2000}}
+    training = {"steps": 500, "parts": parts}
+    monkeypatch.setattr(phases, "record_of", lambda study, recipe, seed: {"training": training})
+    assert any("multitask after 500 of 819" in x for x in summary.cannot(study, [], pd.DataFrame()))
+    training["steps"] = 819
+    assert not any("multi-task training" in x for x in summary.cannot(study, [], pd.DataFrame()))
+    monkeypatch.setattr(phases, "record_of", lambda study, recipe, seed: None)
+    assert not any("multi-task training" in x for x in summary.cannot(study, [], pd.DataFrame()))
 
 
 def test_a_part_that_fails_leaves_the_rest(study, monkeypatch):

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from .. import matrix, store, tables
+from .. import matrix, recipes, store, tables
 from ..progress import clock
 from ..study import Study
 from .pages import Page
@@ -113,7 +113,7 @@ def cannot(study: Study, pages: list[Page], cells: pd.DataFrame) -> list[str]:
         by_target = flagged.groupby("target", sort=False)["intermediate"].apply(", ".join)
         listed = "; ".join(f"{study.tasks[t].title}: {names}" for t, names in by_target.items())
         found.append(f"Anything about {len(flagged)} of {len(cells)} mean scores, which are at chance ({listed}).")
-    found += _cut(study) + _absent(study, pages)
+    found += _cut(study) + _stopped(study) + _absent(study, pages)
     return found
 
 
@@ -124,6 +124,29 @@ def _cut(study: Study) -> list[str]:
     return (
         [f"Scores on whole data sets: sets are cut, by default to {cut} examples (test sets per language)."]
         if cut
+        else []
+    )
+
+
+def _stopped(study: Study) -> list[str]:
+    """Multi-task rows of the matrix whose steps the study caps below the sum of their tasks' own."""
+    from .. import phases
+
+    found = []
+    for recipe in study.main[0]:
+        parsed = None if study.is_ready(recipe) else recipes.parse(recipe, study.tasks)
+        if parsed is None or parsed.name != recipes.MULTITASK or parsed.mlm or parsed.match:
+            continue
+        if record := next((r for s in study.seeds if (r := phases.record_of(study, recipe, s))), None):
+            training = record["training"]
+            own = sum(phases.hyper(study, n).steps(p["units"]) for n, p in training["parts"].items())
+            found += [f"{recipe} after {training['steps']:,} of {own:,}"] if training["steps"] < own else []
+    named = "; ".join(found)
+    return (
+        [
+            f"What multi-task training does that is as long as its tasks' own trainings together: steps are capped ({named})."
+        ]
+        if found
         else []
     )
 
