@@ -389,7 +389,12 @@ def test_what_is_shown_and_said(paper, pocket):
     said = claims.sentence(pocket, table)
     assert "Of 26 claims and questions: agrees 17, not tested 9." in said
     assert "its encoder is an encoder built here" in said
-    assert len(claims.decided_by()) == 26
+    deciding = claims.decided_by().set_index("id")
+    assert len(deciding) == 26
+    assert deciding.loc["C02", "computes"] == "Mean over rows and targets of the change against none."
+    assert deciding.loc["C02", "of"] == "rows: mnli; targets: xtreme"
+    assert deciding["computes"].str.len().min() > 20
+    assert not deciding["computes"].str.contains("`").any()
     assert rule.short_of_full(paper) == ""
 
 

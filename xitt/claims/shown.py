@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import html
+import inspect
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..show import Raw
 from ..study import Study
-from . import entries, rule
+from . import effects, entries, facts, rule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,11 +78,19 @@ def decided_by() -> pd.DataFrame:
         measured = c.direction != "is"
         numbers = (c.threshold, c.margin, c.expected) if measured else (np.nan,) * 3
         words = "; ".join(f"{k}: {v}" for k, v in c.words.items())
-        rows.append((c.id, c.test or "", c.direction, *numbers, c.runs if measured else None, words, c.source))
-    columns = ["id", "test", "direction", "threshold", "margin", "size for power", "least runs", "words", "source"]
+        options = "; ".join(f"{k}: {', '.join(v) if isinstance(v, list) else v}" for k, v in c.options.items())
+        rows.append((c.id, c.test or "", _computes(c.test), options, c.direction, *numbers, c.runs if measured else None, words, c.source))  # fmt: skip
+    columns = ["id", "test", "computes", "of", "direction", "threshold", "margin", "size for power", "least runs", "words", "source"]  # fmt: skip
     made = pd.DataFrame(rows, columns=columns)
-    made["least runs"] = pd.Series([row[6] for row in rows], dtype=object)
+    made["least runs"] = pd.Series([row[8] for row in rows], dtype=object)
     return made
+
+
+def _computes(test: str | None) -> str:
+    """What a test says of itself first, as plain text."""
+    function = {**effects.TESTS, **facts.FACTS}.get(test)
+    text = (inspect.getdoc(function) or "").split("\n\n")[0] if function else ""
+    return re.sub(r":\w+:`([^`]*)`", r"\1", text).replace("``", "").replace("\n", " ")
 
 
 def sentence(study: Study, table: pd.DataFrame) -> str:
