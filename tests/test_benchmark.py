@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests import stored
-from xitt import benchmark, figures, prose, show
+from xitt import benchmark, figures, prose, show, stats
 from xitt.errors import ParameterError
 from xitt.published import CERTAINTY
 
@@ -120,6 +120,17 @@ def test_dev_chooses_and_test_does_not(held):
     shown = benchmark.choices(held.study, "xtreme").set_index("target").loc["XNLI"]
     assert (shown["chosen"], shown["next"], shown["score of none"]) == ("mnli", "squad_v1", 99.0)
     assert shown["change"] == pytest.approx(-10)
+    table = benchmark.choices(held.study, "xtreme")
+    p = [benchmark.compare([(x, "mnli", "none")]).p for x in benchmark.scores(held.study, "xtreme").values()]
+    assert table["q"].tolist() == pytest.approx(stats.benjamini_hochberg(np.array(p)).tolist())
+    assert set(table["at chance"]) == {""}
+
+
+def test_a_choice_at_chance_is_said(held):
+    """Chance is 1 % here."""
+    fill(held, {"none": 0.5, "mnli": 0.005}, {"none": 60.0, "mnli": 70.0})
+    assert set(benchmark.choices(held.study, "xtreme")["at chance"]) == {"mnli"}
+    assert "A ring marks targets" in figures.best_per_target(held.study, "xtreme").alt
 
 
 def test_test_scores_do_not_move_the_choice(tmp_path, monkeypatch):

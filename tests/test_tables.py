@@ -257,6 +257,8 @@ def test_both_thresholds_of_mined_pairs_stand_side_by_side(held):
     assert table.loc["mnli", "change (paper)"] == pytest.approx(f1[0.7] - f1[0.6])
     assert table.loc["mnli", "change (strict)"] == pytest.approx(f1[0.55] - f1[0.5])
     assert table.loc["mnli", "change (strict) low"] < table.loc["mnli", "change (strict)"]
+    assert 0 <= table.loc["mnli", "q (strict)"] < 0.05
+    assert np.isnan(table.loc["none", "q (paper)"])
     gap = np.mean([f1[0.6] - f1[0.5], f1[0.7] - f1[0.55]])
     assert f"worth {gap:.1f} points on average" in prose.protocol_sentence(matrix.protocols(held.study))
 

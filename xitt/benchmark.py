@@ -127,8 +127,10 @@ def _dev_rule(study: Study, target: str) -> str:
 
 
 def choices(study: Study, version: str, protocol: str = "strict") -> pd.DataFrame:
-    """:func:`choose` as a table, with the runner-up and ``none`` on the same scale, and the test scores of both."""
-    scored, lines = scores(study, version, protocol), []
+    """:func:`choose` as a table, with the runner-up and ``none`` on the same scale, and the test scores of both; ``q`` is
+    Benjamini–Hochberg over the table, ``at chance`` names which of the two test scores are.
+    """
+    scored, flagged, lines = scores(study, version, protocol), at_chance(study, version), []
     for task, c in choose(study, version, protocol).items():
         ranked = sorted(
             (r for r in c.compared if r not in ("none", c.recipe)), key=c.compared.__getitem__, reverse=True
@@ -139,9 +141,10 @@ def choices(study: Study, version: str, protocol: str = "strict") -> pd.DataFram
             "next": ranked[0] if ranked else "", "score of next": c.compared[ranked[0]] if ranked else np.nan,
             "score of none": c.compared.get("none", np.nan), "test": scored[task].mean(c.recipe),
             "test of none": scored[task].mean("none") if scored[task].seeds("none") else np.nan,
-            **_interval("change", d),
+            **_interval("change", d), "p": d.p if d else np.nan,
+            "at chance": ", ".join(r for r in (c.recipe, "none") if (r, task) in flagged),
         })  # fmt: skip
-    return pd.DataFrame(lines)
+    return _corrected(pd.DataFrame(lines)).drop(columns="p", errors="ignore")
 
 
 def _interval(name: str, d: stats.Difference | None) -> dict[str, float]:
@@ -165,7 +168,11 @@ def table(study: Study, version: str, protocol: str = "strict") -> pd.DataFrame:
     systems = [(r, group(study, r), dict.fromkeys(scored, r)) for r in rows(study)]
     systems.append((BEST, "chosen on dev", best))
     lines = [_system(name, kind, version, scored, chosen) for name, kind, chosen in systems]
-    made = pd.DataFrame([line for line in lines if line])
+    return _corrected(pd.DataFrame([line for line in lines if line]))
+
+
+def _corrected(made: pd.DataFrame) -> pd.DataFrame:
+    """The table with ``q``: its p values by Benjamini–Hochberg."""
     if len(made):
         made["q"] = np.nan
         tested = made["p"].notna()
@@ -256,7 +263,7 @@ def _task_score(held: dict[tuple[str, str], float], task: str) -> float:
 # --- as it is shown ------------------------------------------------------------------------------------------------
 def shown(study: Study, made: pd.DataFrame, version: str, protocol: str = "strict") -> pd.DataFrame:
     """:func:`table` with titles, question answering as F1/EM, rings at chance, and the change with its interval and star."""
-    pairs, rings = _answers(study, version), _at_chance(study, version)
+    pairs, rings = _answers(study, version), at_chance(study, version)
     best = {t: c.recipe for t, c in choose(study, version, protocol).items()}
     lines = []
     for line in made.to_dict("records"):
@@ -274,7 +281,7 @@ def shown(study: Study, made: pd.DataFrame, version: str, protocol: str = "stric
     return pd.DataFrame(lines, dtype=object)  # a column of strings would lose which cells are HTML
 
 
-def _at_chance(study: Study, version: str) -> set[tuple[str, str]]:
+def at_chance(study: Study, version: str) -> set[tuple[str, str]]:
     """(recipe, task) whose interval reaches chance under the task's main metric."""
     found = set()
     for task, target in tasks_of(study, version).items():

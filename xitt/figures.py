@@ -260,7 +260,8 @@ def best_per_target(study: Study, version: str, protocol: str = "strict") -> Fig
     if both.empty:
         return nothing(f"{name}: no task has been scored with and without an intermediate task yet")
     tasks = list(both)
-    labels = [f"{study.tasks[t].title}: {chosen[t]}" for t in tasks]
+    rings = {t for r, t in benchmark.at_chance(study, version) if t in chosen and r in ("none", chosen[t])}
+    labels = [f"{study.tasks[t].title}{'°' * (t in rings)}: {chosen[t]}" for t in tasks]
     if there.loc[["none", benchmark.BEST], "mean"].notna().all():
         both["mean"] = there["mean"]
         labels.append(f"mean over {table['tasks'].iloc[0]} of {len(benchmark.TASKS[version])}")
@@ -277,7 +278,8 @@ def best_per_target(study: Study, version: str, protocol: str = "strict") -> Fig
     said = [f"{study.tasks[t].title} with {chosen[t]} {gains[t]:+.1f}" for t in (gains.idxmax(), gains.idxmin())]
     return Figure(
         figure,
-        f"{name}: test scores of none and of the intermediate task that is best on dev; highest change {said[0]}, lowest {said[1]}.",
+        f"{name}: test scores of none and of the intermediate task that is best on dev; highest change {said[0]}, lowest {said[1]}."
+        + (" A ring marks targets where one of the two is at chance." if rings else ""),
     )
 
 

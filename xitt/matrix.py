@@ -266,7 +266,8 @@ def protocols(study: Study) -> pd.DataFrame:
     -------
     DataFrame
         ``intermediate, target, paper, paper layer, strict, strict layer, at chance`` in percent, and ``change (paper)``, ``change (strict)`` against
-        ``none`` with ``... low``, ``... high``; no change where the layers differ, since the predictions of one layer are kept.
+        ``none`` with ``... low``, ``... high`` and ``q (...)``, Benjamini–Hochberg over the column; no change where the layers differ, since the
+        predictions of one layer are kept.
     """
     lines = []
     for target in [t for t in study.main[1] if t in study.retrieval_targets]:
@@ -286,9 +287,12 @@ def protocols(study: Study) -> pd.DataFrame:
                 "paper": chosen["paper"].mean(recipe) if same else sweep[PAPER_LAYER],
                 "paper layer": layer if same else PAPER_LAYER,
                 "strict": chosen["strict"].mean(recipe), "strict layer": layer, "at chance": low,
-                **_wide("change (paper)", changes["paper"] if same else None), **_wide("change (strict)", changes["strict"]),
+                **_wide("paper", changes["paper"] if same else None), **_wide("strict", changes["strict"]),
             })  # fmt: skip
-    return pd.DataFrame(lines)
+    table = pd.DataFrame(lines)
+    for p in ("paper", "strict") if lines else ():
+        table[f"q ({p})"] = _corrected(table[f"q ({p})"])
+    return table
 
 
 def _sweep(study: Study, recipe: str, target: str) -> tuple[int, dict[int, float]]:
@@ -303,10 +307,10 @@ def _sweep(study: Study, recipe: str, target: str) -> tuple[int, dict[int, float
     }
 
 
-def _wide(name: str, d: stats.Difference | None) -> dict[str, float]:
-    """A difference as three columns, which a shown table joins."""
-    values = (d.value, d.low, d.high) if d else (np.nan,) * 3
-    return dict(zip((name, f"{name} low", f"{name} high"), values, strict=True))
+def _wide(protocol: str, d: stats.Difference | None) -> dict[str, float]:
+    """A difference as columns, of which a shown table joins the first three; its p value stands where q will."""
+    name, values = f"change ({protocol})", (d.value, d.low, d.high, d.p) if d else (np.nan,) * 4
+    return dict(zip((name, f"{name} low", f"{name} high", f"q ({protocol})"), values, strict=True))
 
 
 # --- ranks over seeds ----------------------------------------------------------------------------------------------

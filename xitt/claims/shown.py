@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CAPTION = (
     "Effects in points with 95 % intervals (of several that must all hold, the one nearest to failing); power: probability that the test "
-    "finds a true effect of the claimed size; detectable: the least effect that it finds four times out of five, in points. "
+    "finds a true effect of the claimed size (blank where the runs are too few to decide); detectable: the least effect that it finds four times out of five, in points. "
     "Certainty of a published figure: {certainty}."
 )
 MEANINGS = {
