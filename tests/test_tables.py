@@ -11,7 +11,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from tests import stored
-from xitt import differences, export, figures, matrix, prose, results, show, stats, tables
+from xitt import differences, export, figures, matrix, prose, results, show, stats, store, tables
 from xitt.errors import ParameterError
 from xitt.published import CERTAINTY
 
@@ -201,6 +201,9 @@ def test_published_figures_have_source_and_certainty_or_are_blank(held):
     by_row = table.set_index(["intermediate", "target"])["published"]
     assert (by_row["none", "BUCC 2018"], by_row["none", "Tatoeba"]) == (71.5, 31.0)
     assert np.isnan(by_row["none", "XNLI"])  # known from memory alone
+    sources = table.set_index("intermediate")["source"]
+    assert "which SQuAD is not said" in sources["squad_v1"]
+    assert "SQuAD" not in sources["mnli"]
     ours = table.set_index("intermediate").loc["mnli"]
     assert (ours["ours"], ours["published"]) == (pytest.approx(10, abs=1), 7.5)
     assert f"{len(there)} of the {len(table)} figures" in prose.beside_sentence(table)
@@ -321,6 +324,21 @@ def test_figure_and_words_come_from_the_numbers(held):
     caption = prose.matrix_caption(held.study, table)
     assert "XQuAD f1/em" in caption
     assert "examples only" in caption
+
+
+def test_costs_are_sums_by_phase(held):
+    assert len(tables.costs(held.study)) == 1
+    for name, steps, tokens, speed, seconds in (
+        ("01.mnli.s0", 100, 2e6, 10.0, 60.0), ("02.mnli.xnli.s0", 50, 1e6, 20.0, 30.0), ("02.none.xnli.s0", 50, 1e6, 40.0, 30.0),
+    ):  # fmt: skip
+        training = {"steps": steps, "tokens": tokens, "tokens_per_second": speed}
+        folder = held.study.out / "runs" / f"{name}-0"
+        folder.mkdir(parents=True)
+        record = {"phase": "x", "training": training, "wall_seconds": seconds, "provenance": {"commit": "c"}}
+        store.write_json(folder / "record.json", record)
+    found = tables.costs(held.study).set_index("phase")
+    assert found.loc["02"].tolist() == [2, 100, 2.0, 30.0, 1.0]
+    assert found.loc["all"].tolist() == [3, 200, 4.0, 20.0, 2.0]
 
 
 # --- text forms ----------------------------------------------------------------------------------------------------

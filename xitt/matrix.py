@@ -219,7 +219,9 @@ def beside(study: Study, table: pd.DataFrame, mean: pd.DataFrame) -> pd.DataFram
         ours = changes.get(recipe, {})
         found = figures[figures["intermediate"].isin([recipe, quoted.get(recipe)])]
         values = [ours.get(x, np.nan) for x in ("change", "low", "high")]
-        lines.append((recipe, f"mean of {len(targets)} of the nine, change", *values, *_cited(found), ""))
+        value, certainty, source = _cited(found)
+        source += f" ({found.iloc[0]['note']})" if len(found) and recipe in quoted else ""
+        lines.append((recipe, f"mean of {len(targets)} of the nine, change", *values, value, certainty, source, ""))
     return pd.DataFrame(lines, columns=["intermediate", "target", "ours", "ours low", "ours high", "published", "certainty", "source", "at chance"])  # fmt: skip
 
 

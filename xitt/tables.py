@@ -148,6 +148,19 @@ def runs(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def costs(study: Study) -> pd.DataFrame:
+    """What the runs of each phase cost: ``phase, runs, steps, tokens (M), tokens/s, minutes``; a run uses one device."""
+    made = runs(study)
+    if not len(made):
+        return pd.DataFrame({"phase": ["no finished run yet"]})
+    lines = []
+    for phase, part in [*made.groupby(made["run"].str.partition(".")[0]), ("all", made)]:
+        tokens, seconds = part["tokens"].sum(), part["seconds"].sum()
+        speed = part["tokens/s"].median() if part["tokens/s"].notna().any() else np.nan
+        lines.append((phase, len(part), int(part["steps"].sum()), tokens / 1e6, speed, seconds / 60))
+    return pd.DataFrame(lines, columns=["phase", "runs", "steps", "tokens (M)", "tokens/s", "minutes"])
+
+
 def data_used(study: Study) -> pd.DataFrame:
     """Sizes of what was read: task, split, languages, examples used of how many there are."""
     from . import data
