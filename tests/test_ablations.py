@@ -237,6 +237,26 @@ def test_draws_are_of_the_design_and_the_mean_over_seeds(study, monkeypatch):
     assert drawn.to_numpy().tolist() == [[MIXED, n, 48, 0.5, 3, 102.0] for n in ("mnli", "mlm")]
 
 
+def test_two_seeds_are_both_in_the_difference(study, monkeypatch):
+    """Each against its own seed, on the same examples; one seed is the paired bootstrap."""
+    from xitt import stats
+
+    ids, order = np.array([str(i) for i in range(200)]), np.arange(200)
+
+    def counts(share: float) -> stats.Counts:
+        right = np.stack([order < 200 * share, np.ones(200)], axis=1).astype(float)
+        return stats.Counts({x: (ids, right) for x in ("de", "zh")}, lambda c: 100 * c[..., 0] / c[..., 1])
+
+    values = {(CLS, 0): 0.6, (CLS, 1): 0.9, ("tatoeba", 0): 0.5, ("tatoeba", 1): 0.6}
+    monkeypatch.setattr(ablations, "counts", lambda study, recipe, target, seed: counts(values[target, seed]))
+    first, second, d = ablations._between(make(study.root, seeds=[0, 1]), "none", CLS, "tatoeba")
+    assert (first, second, d.value, d.runs) == (pytest.approx(75), pytest.approx(55), pytest.approx(20), 2)
+    assert d.low < 20 < d.high
+    _, _, alone = ablations._between(make(study.root, seeds=[1]), "none", CLS, "tatoeba")
+    paired = stats.paired_bootstrap(counts(0.9), counts(0.6))
+    assert (alone.value, alone.low, alone.high) == pytest.approx((paired.value, paired.low, paired.high))
+
+
 def test_three_seeds_give_t_intervals(study, monkeypatch):
     """Differences per seed, not examples, where there are three."""
     from xitt import stats

@@ -160,8 +160,17 @@ def _between(study: Study, recipe: str, first: str, second: str) -> tuple[float,
     if not held:
         return None
     each = np.array([a.mean() - b.mean() for a, b in held])
-    d = stats.over_seeds(each) if len(held) >= 3 else stats.paired_bootstrap(*held[0])
+    d = stats.over_seeds(each) if len(held) >= 3 else stats.of_draws(float(each.mean()), _drawn(held), runs=len(held))
     return float(np.mean([a.mean() for a, _ in held])), float(np.mean([b.mean() for _, b in held])), d
+
+
+def _drawn(held: list[tuple[stats.Counts, stats.Counts]]) -> np.ndarray:
+    """Bootstrap values (resamples,) of first minus second, mean over languages and seeds, on the same examples everywhere."""
+    sides = {
+        (k, s, x): part for s, pair in enumerate(held) for k, c in enumerate(pair) for x, part in c.by_language.items()
+    }
+    weights = [(1 - 2 * k) / (len(held) * len(held[s][k].by_language)) for k, s, _ in sides]
+    return stats.resampled(stats.Counts(sides, held[0][0].value)) @ np.array(weights)
 
 
 def _layer(study: Study, recipe: str, target: str) -> int | None:
