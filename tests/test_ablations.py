@@ -245,7 +245,7 @@ def test_two_seeds_are_both_in_the_difference(study, monkeypatch):
 
     def counts(share: float) -> stats.Counts:
         right = np.stack([order < 200 * share, np.ones(200)], axis=1).astype(float)
-        return stats.Counts({x: (ids, right) for x in ("de", "zh")}, lambda c: 100 * c[..., 0] / c[..., 1])
+        return stats.Counts(dict.fromkeys(("de", "zh"), (ids, right)), lambda c: 100 * c[..., 0] / c[..., 1])
 
     values = {(CLS, 0): 0.6, (CLS, 1): 0.9, ("tatoeba", 0): 0.5, ("tatoeba", 1): 0.6}
     monkeypatch.setattr(ablations, "counts", lambda study, recipe, target, seed: counts(values[target, seed]))
