@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 import yaml
@@ -11,7 +12,7 @@ from tests import stored, tiny
 from tests.test_claims import Grids, tidy
 from xitt import claims, code_study, data, designs, encoded, graph, phases, plan, recipes
 from xitt.backbone import load_tokenizer
-from xitt.errors import ParameterError
+from xitt.errors import DataError, ParameterError
 from xitt.kinds import kind
 from xitt.study import Study, load_study, read_yaml
 
@@ -125,6 +126,13 @@ def test_examples_show_what_is_read(study):
     assert table[table["task"] == "Clone detection"]["reads"].str.contains(" ‖ ").all()
 
 
+def test_where_examples_are_read_from(study):
+    table = code_study.sources(study).set_index("task")
+    assert list(table.index) == ["Clone detection", "Code cloze", "MLM over code"]
+    assert set(table["source"]) == {"pocket"}
+    assert set(table["training examples"]) == {48}
+
+
 # --- what is compared ----------------------------------------------------------------------------------------------
 NAMES = ", ".join(f'"{r}"' for r in (CLONE, SEARCH, LABELS, TEXT))
 
@@ -163,8 +171,6 @@ def test_means_over_rows_and_targets(held):
 def test_margins_by_language(held, tmp_path):
     for target in ("pawsx", "tatoeba"):
         for recipe, by in ((CLONE, {"en": 0.7, "de": 0.5, "zh": 0.6}), (SEARCH, {"en": 0.7, "de": 0.6, "zh": 0.5})):
-            import shutil
-
             shutil.rmtree(held.place(recipe, target, 0).parents[1])
             held.put(recipe, target, by)
     held.study.__dict__  # noqa: B018 - the study itself is as it was
@@ -186,6 +192,14 @@ def test_the_answer_is_written_from_the_numbers(held):
     for part in ("+15.0 points", "+10.0 points", "-2.5 points", "+12.5 points", "code gains against none and is ahead of language",
                  f"{SEARCH} against mnli +15.0", "what helps is in the code", "1 seed", "over examples", "generated"):  # fmt: skip
         assert part in said, part
+
+
+def test_the_answer_says_where_every_row_is_at_chance(held, monkeypatch):
+    assert "At chance" not in code_study.answer(held.study)
+    flat = {("tatoeba", r) for r in ("none", "mnli", CLONE, SEARCH)} | {("pawsx", CLONE)}
+    monkeypatch.setattr(code_study, "reaches", lambda study, target, recipe: (target, recipe) in flat)
+    said = code_study.answer(held.study)
+    assert "At chance under every one of these rows: Tatoeba; what the means" in said
 
 
 def test_a_control_of_language_is_not_one_of_code(tmp_path, monkeypatch):
@@ -284,6 +298,27 @@ def test_the_reduced_design_adds_four_encoders_and_trains_none_twice(pocket, req
     assert len(set(runs[1])) == len(runs[1]) == len(runs[0]) + 4
 
 
+def test_mini_has_it_on_real_sets(request, monkeypatch):
+    """Seven encoders of its own, matched to a row that is trained anyway; the main table is as it is without them."""
+    monkeypatch.delenv("XITT_DATA", raising=False)
+    mini = load_study(request.config.rootpath / "params" / "mini.yaml")
+    rows, columns = mini.grids["code"]
+    new = [r for r in rows if r not in mini.main[0]]
+    assert len(new) <= 7
+    assert {recipes.parse(r).match for r in new} == {"hellaswag"}
+    assert {recipes.parse(r).control for r in new} == {"", "labels", "text"}
+    assert set(columns) <= set(mini.main[1])
+    assert not any("code" in r for r in mini.main[0])
+    jobs = [j.name for j in graph.jobs(mini)]
+    assert len(set(jobs)) == len(jobs)
+    assert {n for n in jobs if n.startswith("01.") and "code" in n} == {f"01.{r}.s0" for r in new}
+    assert "10" in jobs
+    for name in ("code", "code_mixed", "similarity"):  # no encoder and no column but the main table's, and what is named here
+        assert set(mini.grids[name][0]) <= {*mini.main[0], *new}
+    said = code_study.form_sentence(mini)
+    assert "form `code.slices`: 2 of 18 recipes and 7 of its own on 3 of 11 targets, with 1 seed" in said
+
+
 @pytest.fixture(scope="module")
 def paper(request) -> Study:
     return load_study(request.config.rootpath / "params" / "paper.yaml")
@@ -338,3 +373,52 @@ def test_a_real_set_encodes_and_trains(study, tmp_path, monkeypatch):
         record = found.train(recipe).record
         assert record["training"]["steps"] == record["match"]["steps"]
         assert abs(record["training"]["tokens"] - record["match"]["tokens"]) <= longest(found, recipe)
+
+
+@pytest.mark.skipif(not os.environ.get("XITT_DATA"), reason="XITT_DATA is not set: no real data")
+def test_the_form_for_slices_on_real_sets(study, request, tmp_path, monkeypatch):
+    """All rows that ``mini`` has, cut down to seconds, each as long as HellaSwag by the logged counts; and what is said of them."""
+    monkeypatch.setenv("XITT_OUTPUTS", str(tmp_path / "outputs"))
+    file = tiny.make(tmp_path)
+    shutil.copy(request.config.rootpath / "params" / "designs" / "code.yaml", tmp_path / "params" / "designs")
+    content = {**yaml.safe_load(tiny.TINY), "designs": ["code.slices"], "targets": ["tatoeba"]}
+    content["backbone"] = {"folder": str(study.backbone().path)}
+    content["data"] = {"source": "folder", "folder": "${XITT_DATA}", "limits": {"train": 40, "dev": 12, "test": 12},
+                       "missing": "skip", "languages": ["en", "de", "fr"]}  # fmt: skip
+    file.write_text(yaml.safe_dump(content))
+    found = load_study(file)
+    for recipe in found.intermediates:
+        found.evaluate(recipe, "tatoeba")
+    table = code_study.lengths(found)
+    assert set(table["row"]) == {r for r in found.intermediates if "+match" in r}
+    assert len(table) == 7
+    assert set(table["matched to"]) == {"hellaswag"}
+    assert (table["steps"] == table["its steps"]).all()
+    for row in table.itertuples():
+        assert abs(row.tokens - row._7) <= longest(found, row.row)
+    sources = code_study.sources(found).set_index("task")
+    assert sources.loc["Code search by web query", "source"] == "local/cosqa"
+    assert sources.loc["Clone detection", "source"] == "google/code_x_glue_cc_clone_detection_big_clone_bench"
+    assert (sources["training examples"] <= 40).all()
+    assert (sources["of"] > 40).all()
+    learned = code_study.learned(found)
+    assert set(learned["row"]) == {"hellaswag", *code_study.of_role(found, "code")} - {"code_mlm+match=hellaswag"}
+    said = code_study.answer(found)
+    assert said.startswith("Over 5 rows on code and 1 targets (Tatoeba)")
+    assert "The controls, which have nothing to learn in them" in said
+    assert "its data and encoder are those above" in said
+
+
+def test_queries_come_from_a_data_folder_alone(tmp_path):
+    """CoSQA is no stand-in for CodeXGLUE's code search, and nothing stands in for CoSQA."""
+    for part in ("hub", "local"):
+        (tmp_path / "data" / part).mkdir(parents=True)
+    content = {**yaml.safe_load(tiny.TINY), "data": {"source": "folder", "folder": str(tmp_path / "data")}}
+    found = load_study(tiny.make(tmp_path, yaml.safe_dump(content)))
+    with pytest.raises(DataError, match=r"code_query: .*local/cosqa is not there"):
+        data.load(found, "code_query", "train")
+    with pytest.raises(DataError, match=r"code_query: cosqa default train is not in .*local"):
+        data.check_there(found, "code_query", "train", "en")
+    with pytest.raises(DataError, match=r"code_search: .*google/code_x_glue_tc_nl_code_search_adv is not there"):
+        data.load(found, "code_search", "train")
+    assert data.status(found, "code_query").state.startswith("absent: code_query: ")

@@ -17,7 +17,7 @@ def test_mini_runs_on_real_text(tmp_path, real_data):
     tiny.make(tmp_path)
     shutil.copytree(tiny.ROOT / "params", tmp_path / "params", dirs_exist_ok=True)
     small = {
-        "extends": "mini", "name": "micro", "title": "mini, cut down", "intermediates": ["none"], "designs": ["transfer", "code_mixed"],
+        "extends": "mini", "name": "micro", "title": "mini, cut down", "intermediates": ["none"], "designs": ["transfer.slices", "code_mixed.slices"],
         "data": {"limits": {"train": 16, "dev": 8, "test": 6},
                  "task_limits": {t: {"train": 16, "dev": 8, "test": 6} for t in (
                      "tatoeba", "udpos", "xquad", "squad_v1", "hellaswag", "xquad_cross", "xquad_roman", "sentimix")}},

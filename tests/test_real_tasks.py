@@ -16,8 +16,8 @@ from xitt.languages import TYDIQA_NAMES
 from xitt.study import Study, load_study, read_yaml
 from xitt.tasks import TASKS
 
-#: tasks with a repository of their own, and those whose data cannot be public
-IN_HUB_LAYOUT = [n for n, t in TASKS.items() if t.source.layout == "hub" and not t.recast]
+#: tasks with a repository of their own or a folder in the layout of one, and those whose data cannot be public
+IN_HUB_LAYOUT = [n for n, t in TASKS.items() if t.source.layout in ("hub", "local") and not t.recast]
 #: label sets as their publishers name them, in this order
 NAMES = {
     "xnli": {"entailment", "neutral", "contradiction"}, "mnli": {"entailment", "neutral", "contradiction"},

@@ -95,9 +95,15 @@ def form_sentence(
         return f"{study.name} runs the design whole, with {seeds}."
     named = next(n for n in study.params.designs if n.partition(".")[0] == name)
     return (
-        f"{study.name} runs the design in its form `{named}`: {len(design.intermediates)} of {len(design.whole.intermediates)} {rows} on "
-        f"{len(design.targets)} of {len(design.whole.targets)} targets, with {seeds}."
+        f"{study.name} runs the design in its form `{named}`: {_share(design.intermediates, design.whole.intermediates, rows)} on "
+        f"{_share(design.targets, design.whole.targets, 'targets')}, with {seeds}."
     )
+
+
+def _share(some: tuple[str, ...], whole: tuple[str, ...], what: str) -> str:
+    """How many of a whole design a form of it has; a form may have others too."""
+    other = len(set(some) - set(whole))
+    return f"{len(some) - other} of {len(whole)} {what}" + (f" and {other} of its own" if other else "")
 
 
 # --- tables --------------------------------------------------------------------------------------------------------

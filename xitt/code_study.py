@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from . import ablations, data, phases, recipes, stats
+from .chance import reaches
 from .differences import compare, resampled, task_metrics
 from .study import Study
 
@@ -22,8 +23,9 @@ EXCERPT = 240
 
 # --- rows ----------------------------------------------------------------------------------------------------------
 def is_code(study: Study, task: str) -> bool:
-    """Whether a task is made of programs."""
-    return "code_x_glue" in study.tasks[task].source.repository
+    """Whether a task is made of programs: its name begins with ``code_``, a user's too, or its repository is of CodeXGLUE."""
+    row = study.tasks[task]
+    return row.name.startswith("code_") or "code_x_glue" in row.source.repository
 
 
 def rows(study: Study) -> tuple[str, ...]:
@@ -82,6 +84,17 @@ def coverage(study: Study) -> pd.DataFrame:
 # --- the tasks -------------------------------------------------------------------------------------------------------
 def _tasks(study: Study) -> list[str]:
     return list(dict.fromkeys(t for r in rows(study) for t in study.tasks_of(r) if is_code(study, t)))
+
+
+def sources(study: Study) -> pd.DataFrame:
+    """Where the examples of each task on code are read from: ``task, source, training examples, of``; ``of`` is what the source has."""
+    from .inventory import source
+
+    found = []
+    for task in _tasks(study):
+        row, split = study.tasks[task], data.training(study, task)
+        found.append((row.title, source(study, row), len(split), split.total))
+    return pd.DataFrame(found, columns=["task", "source", "training examples", "of"])
 
 
 def examples(study: Study, each: int = 2) -> pd.DataFrame:
@@ -274,7 +287,7 @@ def answer(study: Study) -> str:
     text += "".join(_by_controls(study, name) for name in ("code", "language"))
     if mixed := overall(study, matched(study, "mixture")):
         text += f"Mixed into multi-task training of the same length, code changes the score by {_said(mixed)}. "
-    return text + _limits(study, base)
+    return text + _limits(study, base) + _at_chance(study, list(dict.fromkeys([*code, *(m for _, m in pairs), "none"])))
 
 
 def _verdict(base: stats.Difference, margin: stats.Difference) -> str:
@@ -337,3 +350,14 @@ def _limits(study: Study, d: stats.Difference) -> str:
     else:
         seeds = f"{d.runs} seeds"
     return f"Limits: {seeds}; {size}; what {study.name} shows is not evidence about XLM-R unless it is that encoder on whole data."
+
+
+def _at_chance(study: Study, some: list[str]) -> str:
+    """Targets on which every one of some rows is at chance, in words; empty if there is none."""
+    there = {t: resampled(study, t) for t in targets(study) if "+" not in t}
+    known = [t for t, f in there.items() if f and all(f.seeds(r) for r in some)]
+    flat = [t for t in known if all(reaches(study, t, r) for r in some)]
+    if not flat:
+        return ""
+    names = ", ".join(study.tasks[t].title for t in flat)
+    return f" At chance under every one of these rows: {names}; what the means above hold of it says nothing about transfer."

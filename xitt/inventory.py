@@ -78,7 +78,7 @@ def _row(study: Study | None, row: Task, role: str) -> tuple:
         return _checkpoint(study, row, role)
     there = data.status(study, row.name) if study else data.There("", {}, {})
     return (
-        row.name, role, row.kind, _source(study, row), _revision(study, row), _sizes(there), there.state, row.licence,
+        row.name, role, row.kind, source(study, row), _revision(study, row), _sizes(there), there.state, row.licence,
         _languages(study, row, role),
     )  # fmt: skip
 
@@ -97,7 +97,8 @@ def _checkpoint(study: Study, row: Task, role: str) -> tuple:
     return (row.name, role, row.kind, row.source.repository, revision, "", now, "", "")
 
 
-def _source(study: Study | None, row: Task) -> str:
+def source(study: Study | None, row: Task) -> str:
+    """Where a task's examples are read from, in short: a repository, ``local/<name>`` of the data folder, ``pocket``, ``files``."""
     if study is not None and readers.origin(study.params.data, row) in ("pocket", "files"):
         return readers.origin(study.params.data, row)
     if row.parts:

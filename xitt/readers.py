@@ -4,6 +4,7 @@ Files of their own layout stand in ``<data.folder>/local/``, also where the rest
 
 - ``<name>/xx-en.<split>.{xx,en,gold}``: mining as in BUCC 2018 (:func:`_bucc`);
 - ``ccgbank/{train,dev,test}.txt``: CCG supertags (:func:`_ccg`);
+- ``<name>/``: a set of no hub repository, in hub layout (``code_query``);
 - code-mixed sets: see ``xitt.mixed_sets``;
 - ``lareqa_sentences/``, ``mewslix/``: see ``xitt.pools``.
 """
@@ -133,7 +134,7 @@ def files(data: Data, row: Task, split: str, language: str) -> list[Path]:
         repository, config = place(row, language)
         return mixed_sets.find(base.parent / repository, config, name)
     repository, config = place(row, language)
-    base = folder(data, "hub") / repository
+    base = base if row.source.layout == "local" else folder(data, "hub") / repository
     for at in (base / config, base / "data"):
         if found := sorted(at.glob(f"{name}-*")):
             return found
@@ -236,8 +237,8 @@ def _rows(data: Data, row: Task, split: str, language: str) -> tuple[Any, str, s
     source, name = row.source, row.source.splits[split]
     repository, config = place(row, language)
     where, at = describe(row, split, language), ""
-    if data.source == "folder":
-        path = folder(data, "hub") / repository
+    if data.source == "folder" or is_local(row):
+        path = local_folder(data, row, split, language) if is_local(row) else folder(data, "hub") / repository
         if not path.is_dir():
             raise DataError(f"{row.name}: {path} is not there (repository {repository})")
         rows = hub.read_folder(path, config, name)
@@ -302,6 +303,7 @@ NEEDS = {
             "local/{repository}/{code}-en.{name}.{{{code},en,gold}} of a data folder",
     "ccg": "CCGbank (LDC2005T13) needs a licence and is in no repository; put your copy into local/{repository}/{{train,dev,test}}.txt "
            "of a data folder (sections 02-21, 00, 23): a token a line, word, tab, category; an empty line after each sentence",
+    "local": "it is taken from no hub repository; local/{repository} of a data folder holds it, in hub layout",
     "lareqa": "the hub's xquad_r has no sentence breaks; LAReQA's candidates need local/{repository} of a data folder",
     "mixed": "it is in no hub repository of this form; xitt.mixed_sets says how local/{repository} of a data folder is laid out",
     "mewslix": "no hub repository holds it in its own form; get-mewsli-x.sh writes its files, wanted in local/{repository} of a data folder",

@@ -31,7 +31,8 @@ class Source:
         Where one config holds all languages: the column that names the language, or ids that begin with its name.
     layout : str
         ``hub``; ``parts`` (the rows of ``Task.parts``, one after the other); or files in ``<folder>/local/<repository>`` in a form of their
-        own: ``bucc``, ``captions``, ``ccg``, ``lareqa``, ``mewslix``, described by their readers (``xitt.readers``, ``xitt.pools``, ``xitt.captions``).
+        own: ``bucc``, ``captions``, ``ccg``, ``lareqa``, ``mewslix``, described by their readers (``xitt.readers``, ``xitt.pools``, ``xitt.captions``);
+        or ``local``: a set of no hub repository, in hub layout.
     unlabelled : bool
         Whether rows without a gold label (-1) occur; they are dropped.
     elsewhere : dict
@@ -215,6 +216,10 @@ _ROWS = (
     Task("code_search", "Code search", "classify", ("intermediate",), _code("tc_nl_code_search_adv"),
          {"first": "docstring_tokens", "second": "code_tokens", "label": "label"}, ("other", "match"), train="code_search",
          licence="C-UDA", recast="pairs"),
+    # CoSQA: what people typed into a search engine, with a Python function that annotators found to answer it or not. Another set than that
+    # of code_search, where the query is the function's own docstring and the wrong ones are its neighbours': a row of its own
+    Task("code_query", "Code search by web query", "classify", ("intermediate",), Source("cosqa", splits=_TRAIN_DEV, layout="local"),
+         {"first": "doc", "second": "code", "label": "label"}, ("other", "match"), train="code_query", licence="C-UDA"),
     Task("code_translation", "Code translation", "classify", ("intermediate",), _code("cc_code_to_code_trans"),
          {"first": "java", "second": "cs", "label": "label"}, ("other", "match"), train="code_translation", licence="C-UDA",
          recast="pairs"),
