@@ -313,7 +313,7 @@ def test_mini_has_it_on_real_sets(request, monkeypatch):
     assert len(set(jobs)) == len(jobs)
     assert {n for n in jobs if n.startswith("01.") and "code" in n} == {f"01.{r}.s0" for r in new}
     assert "10" in jobs
-    for name in ("code", "code_mixed", "similarity"):  # no encoder and no column but the main table's, and what is named here
+    for name in ("code", "code_mixed", "similarity"):  # no encoder but the main table's and these
         assert set(mini.grids[name][0]) <= {*mini.main[0], *new}
     said = code_study.form_sentence(mini)
     assert "form `code.slices`: 2 of 18 recipes and 7 of its own on 3 of 11 targets, with 1 seed" in said

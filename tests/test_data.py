@@ -93,7 +93,7 @@ def check(task: str, split: data.Split) -> None:
 
 
 # --- the pocket ----------------------------------------------------------------------------------------------------
-POCKET = [(t, s, x) for t, row in TASKS.items() if t != "ntrex" and row.source.layout not in ("crossed", "romanised", "mixed") for s in row.source.splits
+POCKET = [(t, s, x) for t, row in TASKS.items() if t != "ntrex" and row.source.layout not in ("crossed", "local", "romanised", "mixed") for s in row.source.splits
           for x in (pocket.languages(t) if s == "test" else ("en",) if t != "bucc2018" else ("de",))]  # fmt: skip
 
 
