@@ -316,7 +316,7 @@ def test_mini_has_it_on_real_sets(request, monkeypatch):
     for name in ("code", "code_mixed", "similarity"):  # no encoder but the main table's and these
         assert set(mini.grids[name][0]) <= {*mini.main[0], *new}
     said = code_study.form_sentence(mini)
-    assert "form `code.slices`: 2 of 18 recipes and 7 of its own on 3 of 11 targets, with 1 seed" in said
+    assert "form `code.slices`: 2 of 17 recipes and 7 of its own on 3 of 11 targets, with 1 seed" in said
 
 
 @pytest.fixture(scope="module")
