@@ -21,7 +21,7 @@ from nbformat import v4
 import xitt
 from xitt import graph, phases, report, results, show, store, tables
 from xitt.errors import ParameterError
-from xitt.report import sanitise, summary
+from xitt.report import pages, sanitise, summary
 
 EVIL = (
     "<table class='dataframe'><thead><tr><th></th><th>n</th><th>text</th></tr></thead>"
@@ -321,6 +321,10 @@ def test_the_front_page_says_where_multi_task_training_is_capped(study, monkeypa
     parts = {"mnli": {"units": 4000}, "squad_v1": {"units": 2700}, "hellaswag": {"units": 2000}}
     training = {"steps": 500, "parts": parts}
     monkeypatch.setattr(phases, "record_of", lambda study, recipe, seed: {"training": training})
+    assert not any("multi-task training" in x for x in summary.cannot(study, [], pd.DataFrame()))  # no run yet
+    run = study.out / "runs" / "01.multitask.s0-0"
+    run.mkdir(parents=True)
+    (run / "record.json").touch()
     assert any("multitask after 500 of 819" in x for x in summary.cannot(study, [], pd.DataFrame()))
     training["steps"] = 819
     assert not any("multi-task training" in x for x in summary.cannot(study, [], pd.DataFrame()))
@@ -365,6 +369,29 @@ def test_publish(study, tmp_path, monkeypatch):
     assert sorted(p.name for p in folder.iterdir()) == ["report", "results.csv"]
     assert not old.exists()
     assert (folder / "report" / "assets" / "style.css").is_file()
+
+
+def test_pages_of_hundreds_of_runs_are_not_published(study, tmp_path, monkeypatch):
+    vars(study)["root"] = tmp_path / "project"
+    monkeypatch.setattr(store, "commit", lambda root: "0123456789ab")
+    for name in ("00", "02.none.s0", "04"):
+        executed(study, name, v4.new_markdown_cell(f"# Notebook {name}"))
+    (study.out / "results.csv").write_text("intermediate\n")
+    report.write(study)
+    runs = sum(p.of_runs for p in pages.collect(study))
+    monkeypatch.setattr(report, "PUBLISHED_RUNS", runs)
+    assert (report.publish(study) / "report" / "02.none.s0.html").is_file()
+    monkeypatch.setattr(report, "PUBLISHED_RUNS", runs - 1)
+    site = report.publish(study) / "report"
+    assert sorted(p.name for p in site.glob("*.html")) == ["00.html", "04.html", "index.html"]
+    front = (site / "index.html").read_text()
+    assert "1 notebook of single runs. This copy is without their pages" in front
+    assert f"xitt report {study.path.name}" in front
+    for path in site.glob("*.html"):
+        links = re.findall(r'href="([^"#:]+)["#]', path.read_text())
+        assert links
+        assert [x for x in links if not (site / x).exists()] == []
+    assert (study.out / "report" / "02.none.s0.html").is_file()
 
 
 def test_text_that_acts_on_its_surroundings_is_written_out(study):

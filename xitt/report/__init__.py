@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TEMPLATES = Path(__file__).parents[1] / "template"
+#: pages of single runs that are published at most: a repository bears no hundreds of generated files
+PUBLISHED_RUNS = 100
 
 
 def prepare() -> None:
@@ -45,22 +47,28 @@ def prepare() -> None:
         importlib.import_module(name)
 
 
-def write(study: Study, tidy: pd.DataFrame | None = None) -> Path:
+def write(study: Study, tidy: pd.DataFrame | None = None, folder: Path | None = None, single: bool = True) -> Path:
     """Build the site of a study from whatever is there; an earlier one is replaced at once, when the new one is whole.
 
     Parameters
     ----------
     tidy : DataFrame, optional
         The study's results, where they are at hand; they are collected otherwise.
+    folder : pathlib.Path, optional
+        Where to; by default ``outputs/<study>/report``.
+    single : bool
+        Whether runs have pages of their own; without, the front page says how many there are and what makes them.
 
     Returns
     -------
     pathlib.Path
-        ``outputs/<study>/report/index.html``.
+        The site's ``index.html``.
     """
-    folder = study.out / "report"
+    folder = folder or study.out / "report"
     found = pages.collect(study)
-    ready = [p for p in found if p.cells is not None]
+    for page in found:
+        page.shown = single or not page.of_runs
+    ready = [p for p in found if p.cells is not None and p.shown]
     sources = {p.notebook: p.href for p in reversed(ready)}
     with store.fresh_folder(folder) as fresh:
         (fresh / "assets").mkdir()
@@ -78,6 +86,8 @@ def write(study: Study, tidy: pd.DataFrame | None = None) -> Path:
 
 def publish(study: Study) -> Path:
     """Copy report and results to ``docs/<study>/``, in place of what was published before.
+
+    With more than :data:`PUBLISHED_RUNS` pages of single runs these are left out, and the front page says so.
 
     Returns
     -------
@@ -99,7 +109,10 @@ def publish(study: Study) -> Path:
         )
     folder = study.root / "docs" / study.name
     with store.fresh_folder(folder) as fresh:
-        shutil.copytree(report, fresh / "report")
+        if sum(p.of_runs for p in pages.collect(study)) > PUBLISHED_RUNS:
+            write(study, folder=fresh / "report", single=False)
+        else:
+            shutil.copytree(report, fresh / "report")
         shutil.copyfile(results, fresh / "results.csv")
         if len(cells := tables.transfer(study)):
             figures.transfer_map(study, cells).save(fresh / "transfer.png")  # the picture of the README

@@ -31,6 +31,7 @@ def contents(study: Study, pages: list[Page], tidy: pd.DataFrame | None = None) 
     maps = cache(lambda: _language_maps(study, scores()))
     return {
         "study": study.params,
+        "file": study.path.name,
         "question": " ".join(d.question for d in study.designs if getattr(d, "question", "")),
         "facts": summary.facts(study, pages, runs, made),
         "shows": _part(lambda s: _bullets([*_shows(s, cells(), scores()), *_quoted(pages)]), study),
@@ -187,4 +188,8 @@ def _groups(pages: list[Page]) -> list[dict[str, Any]]:
     for page in pages:
         group = groups.setdefault(page.phase, {"name": page.phase, "question": page.question, "pages": []})
         group["pages"].append(page)
+    for group in groups.values():
+        made = [p.cells is not None and not p.shown for p in group["pages"]]
+        group["left_out"] = sum(made)
+        group["pages"] = [p for p, out in zip(group["pages"], made, strict=True) if not out]
     return list(groups.values())

@@ -54,7 +54,7 @@ class Cell:
 
 @dataclass
 class Page:
-    """One notebook of the study; ``cells`` is ``None`` where no executed notebook is there."""
+    """One notebook of the study; ``cells`` is ``None`` where no executed notebook is there, ``shown`` false where a report leaves it out."""
 
     name: str
     notebook: str
@@ -65,6 +65,12 @@ class Page:
     raw: nbformat.NotebookNode | None = None
     cells: list[Cell] | None = None
     headings: list[tuple[int, str, str]] = field(default_factory=list)
+    shown: bool = True
+
+    @property
+    def of_runs(self) -> bool:
+        """Whether it shows single runs, of which a study has hundreds, and no result over them."""
+        return self.name.split(".")[0] in ("01", "02", "03")
 
     @property
     def file(self) -> str:

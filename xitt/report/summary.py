@@ -137,6 +137,8 @@ def _stopped(study: Study) -> list[str]:
         parsed = None if study.is_ready(recipe) else recipes.parse(recipe, study.tasks)
         if parsed is None or parsed.name != recipes.MULTITASK or parsed.mlm or parsed.match:
             continue
+        if not any((study.out / "runs").glob(f"01.{recipes.file_name(recipe)}.s*/record.json")):
+            continue  # looking for a run by its inputs makes the data sets, for nothing here
         if record := next((r for s in study.seeds if (r := phases.record_of(study, recipe, s))), None):
             training = record["training"]
             own = sum(phases.hyper(study, n).steps(p["units"]) for n, p in training["parts"].items())
