@@ -627,6 +627,20 @@ def test_raw_text_from_a_folder(project, tmp_path):
         strict = study_of(project, project / "outputs", data={**changes, "missing": "error"})
         with pytest.raises(DataError, match=r"recipe mnli\+mlm=0.5: raw text for MLM.*no text for de"):
             multitask._lines(strict, "mnli+mlm=0.5")
+        before = multitask._text_inputs(study_of(project, project / "outputs", data=changes), "mnli+mlm=0.5")
+        pq.write_table(pa.table({"text": [f"en, other {i}" for i in range(50)]}), tmp_path / "mlm_text" / "en.parquet")
+        after = multitask._text_inputs(study_of(project, project / "outputs", data=changes), "mnli+mlm=0.5")
+        assert before.keys() == after.keys()
+        assert [k for k in after if before[k] != after[k]] == ["identity"]
+
+
+def test_no_raw_text_is_made_to_specify_a_run(trained, monkeypatch):
+    from xitt import build
+
+    monkeypatch.setattr(build, "text_lines", lambda *a: pytest.fail("made"))
+    specs = {r: phases.intermediate_spec(trained, r, 0) for r in ("mnli+mlm=0.5", "mnli+mlm=0.25")}
+    assert specs["mnli+mlm=0.5"].inputs["mlm"]["text"] == multitask._text_inputs(trained, "mnli+mlm=0.5")
+    assert specs["mnli+mlm=0.5"].fingerprint != specs["mnli+mlm=0.25"].fingerprint
 
 
 # --- studies -------------------------------------------------------------------------------------------------------

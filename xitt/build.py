@@ -48,6 +48,15 @@ def text_lines(recipe: Build, data: Data) -> dict[str, list[dict]]:
     return _read_lines(recipe, _text_files(recipe, data))
 
 
+def text_identity(recipe: Build, data: Data) -> dict[str, int] | str:
+    """What the raw lines are known by without making them: the version of the pocket's generator, or :func:`text_fingerprint`."""
+    if recipe.text == "pocket":
+        from .pocket.text import VERSION
+
+        return {"pocket": VERSION}
+    return text_fingerprint(recipe, data)
+
+
 def text_fingerprint(recipe: Build, data: Data) -> str:
     """SHA-256 of the raw lines of a data folder; read again only where a file has changed."""
     files = _text_files(recipe, data)

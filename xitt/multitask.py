@@ -11,8 +11,11 @@ import math
 import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -25,6 +28,9 @@ from .metrics import null_threshold
 from .store import Spec, checksum, provenance, write_json
 from .study import Study, fingerprint
 from .train import Hyper
+
+if TYPE_CHECKING:
+    from .schema import Build
 
 _ENCODER, _HEAD = (f"model-0000{i}-of-00002.safetensors" for i in (1, 2))
 
@@ -82,7 +88,7 @@ def spec(study: Study, recipe: str, seed: int, encoder) -> Spec:
         "versions": {"train": train.VERSION, "mixture": mixture.VERSION},
     }  # fmt: skip
     if parsed.mlm:
-        text = fingerprint(_lines(study, recipe))
+        text = _text_inputs(study, recipe)
         inputs["mlm"] = {"share": parsed.mlm, "text": text, "version": kind("mlm").version, **_mlm_recipe(study)}
     return Spec("intermediate", f"01.{parsed.file_name}.s{seed}", inputs)
 
@@ -107,15 +113,14 @@ def _mlm_recipe(study: Study) -> dict:
     return {k: values.get(k, phases.DEFAULTS[k]) for k in ("batch", "length")}
 
 
-def _lines(study: Study, recipe: str) -> list[dict]:
-    """Raw text for the MLM steps: the same number of lines of each language, as many as are read in one pass if there are so many.
+def _text(study: Study, recipe: str) -> Build:
+    """Which raw text the MLM steps read: the same number of lines of each language, as many as are read in one pass if there are so many.
 
     Raises
     ------
     DataError
         If the study has no raw text.
     """
-    from .build import text_lines
     from .schema import Build
 
     source, parsed = study.params.data, recipes.parse(recipe, study.tasks)
@@ -139,13 +144,36 @@ def _lines(study: Study, recipe: str) -> list[dict]:
         wanted = tuple(x for x in wanted if x in there)
     if not wanted:
         raise DataError(f"recipe {recipe}: there is no raw text for MLM in the study's languages")
-    build = Build(text="pocket" if source.source == "pocket" else "folder", languages=wanted,
-                  lines=max(1, math.ceil(count / len(wanted))))  # fmt: skip
+    return Build(text="pocket" if source.source == "pocket" else "folder", languages=wanted,
+                 lines=max(1, math.ceil(count / len(wanted))))  # fmt: skip
+
+
+def _lines(study: Study, recipe: str) -> list[dict]:
+    """Raw text for the MLM steps, language by language."""
+    from .build import text_lines
+
+    text = _text(study, recipe)
+    with _named(recipe):
+        return [line for part in text_lines(text, study.params.data).values() for line in part]
+
+
+def _text_inputs(study: Study, recipe: str) -> dict:
+    """What specifies that text: made or read it is in training alone."""
+    from .build import text_identity
+
+    text = _text(study, recipe)
+    with _named(recipe):
+        identity = text_identity(text, study.params.data)
+    return {**text.model_dump(include={"languages", "lines", "seed"}), "identity": identity}
+
+
+@contextmanager
+def _named(recipe: str) -> Iterator[None]:
+    """Errors about raw text name the recipe that reads it."""
     try:
-        lines = text_lines(build, source)
+        yield
     except DataError as error:
         raise DataError(f"recipe {recipe}: raw text for MLM: {error}") from None
-    return [line for language in wanted for line in lines[language]]
 
 
 # --- training ------------------------------------------------------------------------------------------------------

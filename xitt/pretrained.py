@@ -70,12 +70,7 @@ def backbone_spec(study: Study) -> Spec:
     if study.params.engine.precision != "float32":
         inputs["precision"] = study.params.engine.precision
     inputs |= study.params.engine.identity
-    if recipe.text == "pocket":
-        from .pocket.text import VERSION
-
-        inputs["text"] = {"pocket": VERSION}
-    else:
-        inputs["text"] = builder.text_fingerprint(recipe, study.params.data)
+    inputs["text"] = builder.text_identity(recipe, study.params.data)
     return Spec("backbone", "backbone", inputs)
 
 
