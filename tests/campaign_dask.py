@@ -29,6 +29,7 @@ from pathlib import Path
 
 from tests import tiny
 from tests.dask_cluster import LocalDask, mortal, tree
+from xitt.errors import JobError
 from xitt.lease import holder
 from xitt.progress import clock
 
@@ -88,6 +89,7 @@ class Campaign:
         self.begin, self.mark, self.rng = time.monotonic(), uuid.uuid4().hex, random.Random(given.seed)
         self.log = (out / "campaign.log").open("w", encoding="utf-8")
         self.seen: dict[str, int] = {}
+        self.heard = 0  # lines of the driver's log
         self.wrong: set[str] = set()
         self.told: dict = {"state": "running", "local seconds": None, "workers killed": 0, "steps computed again": 0}
 
@@ -136,11 +138,8 @@ class Campaign:
         with contextlib.closing(LocalDask(self.folder / "dask", self.given.workers, gpus=False, **marked)) as dask:
             begin = time.monotonic()
             try:
-                with (
-                    (self.out / "driver.log").open("w") as log,
-                    self._started([*command, "--dask", str(dask.file)], "cluster", log) as driver,
-                ):
-                    self._kill_on(dask, driver, begin)
+                with (self.out / "driver.log").open("w") as log:
+                    self._run_to_the_end([*command, "--dask", str(dask.file)], dask, log, begin)
             finally:
                 self.told["cluster seconds"] = round(time.monotonic() - begin, 1)
 
@@ -168,27 +167,40 @@ class Campaign:
             process.kill()
             process.wait()
 
+    def _run_to_the_end(self, command: list[str], dask: LocalDask, log, begin: float) -> None:
+        """The command, and again as it says itself where jobs lost their workers too often, for as long as runs are finished by it."""
+        self.told["commands"] = 0
+        while True:
+            before = len(records(self.place))
+            self.told["commands"] += 1
+            with self._started(command, "cluster", log) as driver:
+                self._kill_on(dask, driver, begin)
+            if self.told["exit code"] != JobError.exit_code or len(records(self.place)) == before:
+                return
+            self.say("the same command again")
+
     # --- kills
     def _kill_on(self, dask: LocalDask, driver: subprocess.Popen, begin: float) -> None:
         """Until the driver ends: kill a worker at each interval and put another in its place; look at what is finished."""
-        due = begin + (self.given.every or float("inf"))
+        due = time.monotonic() + (self.given.every or float("inf"))
         end = begin + 60 * (self.given.minutes or float("inf"))
-        lines = 0
         while driver.poll() is None:
             time.sleep(0.2)
             self._look()
-            said = (self.out / "driver.log").read_text(errors="replace").splitlines()
-            for line in said[lines:]:
-                self.say(f"  xitt: {line}")
-            lines = len(said)
+            self._repeat_what_it_says()
             if time.monotonic() >= end:
                 raise Stopped(f"--minutes {self.given.minutes:g}")
             if time.monotonic() >= due:
                 self._kill(dask)
                 due = time.monotonic() + self.given.every
         self.told["exit code"] = driver.returncode
-        for line in (self.out / "driver.log").read_text(errors="replace").splitlines()[lines:]:
+        self._repeat_what_it_says()
+
+    def _repeat_what_it_says(self) -> None:
+        said = (self.out / "driver.log").read_text(errors="replace").splitlines()
+        for line in said[self.heard :]:
             self.say(f"  xitt: {line}")
+        self.heard = len(said)
 
     def _kill(self, dask: LocalDask) -> None:
         victim = self.rng.choice(dask.workers).pid

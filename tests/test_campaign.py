@@ -174,3 +174,20 @@ def test_a_cluster_does_not_outlive_who_started_it(tmp_path):
         assert time.monotonic() < deadline, "it lives on"
         time.sleep(0.05)
     assert mortal("x", "--y")[-2:] == ["x", "--y"]
+
+
+@pytest.mark.parametrize(("codes", "commands"), [([4, 4, 0], 3), ([4, 4], 2), ([3], 1), ([0], 1)])
+def test_the_command_is_given_again_while_it_gets_on(campaign, tmp_path, codes, commands):
+    """Jobs that lost their workers too often are tried again, unless the last command finished nothing."""
+    left, gets_on = iter(codes), len(codes) == 3
+
+    def killed(dask, driver, begin):
+        campaign.told["exit code"] = next(left)
+        if gets_on or campaign.told["commands"] == 1:
+            finished(campaign.place, f"02.none.mnli.s{campaign.told['commands']}-12345678", 50.0)
+
+    campaign._kill_on = killed
+    with (tmp_path / "driver.log").open("w") as log:
+        campaign._run_to_the_end([sys.executable, "-c", ""], None, log, 0.0)
+    assert campaign.told["commands"] == commands
+    assert next(left, None) is None
