@@ -27,6 +27,7 @@ CHARACTERS: dict[str, tuple[float, ...]] = {
     "hellaswag": (180,), "cosmosqa": (434,), "commonsenseqa": (81,),  # m
     "ccg": (130,),  # a: as udpos
     "code_defect": (2167,), "code_clone": (2946,), "code_translation": (403,), "code_cloze": (236,), "code_mlm": (2167,),  # m
+    "code_query": (308,),  # m
     "code_search": (1670,),  # a: a function of code_clone and a description of 200
     "siqa": (140,), "copa": (76,),  # a: as xcopa, with a context before
     "xnli": (137,), "pawsx": (241,), "udpos": (110,), "panx": (43,), "xquad": (600, 57), "xcopa": (76,), "lareqa": (64, 1235),  # m
