@@ -19,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from .. import figures, store, tables
 from ..errors import ParameterError
+from ..graph import jobs
 from ..study import Study
 from . import front, pages
 from .sanitise import visible
@@ -109,7 +110,7 @@ def publish(study: Study) -> Path:
         )
     folder = study.root / "docs" / study.name
     with store.fresh_folder(folder) as fresh:
-        if sum(p.of_runs for p in pages.collect(study)) > PUBLISHED_RUNS:
+        if sum(pages.of_runs(j.name) for j in jobs(study)) > PUBLISHED_RUNS:
             write(study, folder=fresh / "report", single=False)
         else:
             shutil.copytree(report, fresh / "report")

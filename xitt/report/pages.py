@@ -69,8 +69,7 @@ class Page:
 
     @property
     def of_runs(self) -> bool:
-        """Whether it shows single runs, of which a study has hundreds, and no result over them."""
-        return self.name.split(".")[0] in ("01", "02", "03")
+        return of_runs(self.name)
 
     @property
     def file(self) -> str:
@@ -92,6 +91,11 @@ class Page:
     @property
     def time(self) -> str:
         return "" if self.seconds is None else clock(self.seconds)
+
+
+def of_runs(name: str) -> bool:
+    """Whether a job or its page shows single runs, of which a study has hundreds, and no result over them."""
+    return name.split(".", maxsplit=1)[0] in ("01", "02", "03")
 
 
 def collect(study: Study) -> list[Page]:
