@@ -16,7 +16,7 @@ from . import data, results, stats
 from .differences import PROTOCOLS, Resampled, compare, resampled, task_metrics
 from .errors import ParameterError, unknown
 from .languages import XTREME_R
-from .matrix import group, rows
+from .matrix import corrected, group, rows
 from .official import VARIANTS, VERSIONS
 from .show import Raw
 from .store import read_json
@@ -144,7 +144,7 @@ def choices(study: Study, version: str, protocol: str = "strict") -> pd.DataFram
             **_interval("change", d), "p": d.p if d else np.nan,
             "at chance": ", ".join(r for r in (c.recipe, "none") if (r, task) in flagged),
         })  # fmt: skip
-    return _corrected(pd.DataFrame(lines)).drop(columns="p", errors="ignore")
+    return _with_q(pd.DataFrame(lines)).drop(columns="p", errors="ignore")
 
 
 def _interval(name: str, d: stats.Difference | None) -> dict[str, float]:
@@ -168,15 +168,13 @@ def table(study: Study, version: str, protocol: str = "strict") -> pd.DataFrame:
     systems = [(r, group(study, r), dict.fromkeys(scored, r)) for r in rows(study)]
     systems.append((BEST, "chosen on dev", best))
     lines = [_system(name, kind, version, scored, chosen) for name, kind, chosen in systems]
-    return _corrected(pd.DataFrame([line for line in lines if line]))
+    return _with_q(pd.DataFrame([line for line in lines if line]))
 
 
-def _corrected(made: pd.DataFrame) -> pd.DataFrame:
+def _with_q(made: pd.DataFrame) -> pd.DataFrame:
     """The table with ``q``: its p values by Benjamini–Hochberg."""
     if len(made):
-        made["q"] = np.nan
-        tested = made["p"].notna()
-        made.loc[tested, "q"] = stats.benjamini_hochberg(made.loc[tested, "p"].to_numpy())
+        made["q"] = corrected(made["p"])
     return made
 
 

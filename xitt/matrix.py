@@ -71,7 +71,7 @@ def transfer(study: Study, tidy: pd.DataFrame | None = None) -> pd.DataFrame:
     if len(table):
         order = {r: i for i, r in enumerate(rows(study))}
         table = table.sort_values("intermediate", key=lambda c: c.map(order), kind="stable", ignore_index=True)
-        table["q"] = _corrected(table["p"])
+        table["q"] = corrected(table["p"])
     return table
 
 
@@ -98,7 +98,8 @@ def _second(study: Study, target: str) -> Resampled | None:
     return resampled(study, target, ("em",)) if row.kind == "span" and "em" in row.metrics else None
 
 
-def _corrected(p: pd.Series) -> pd.Series:
+def corrected(p: pd.Series) -> pd.Series:
+    """P values by Benjamini–Hochberg over those that are there."""
     q = pd.Series(np.nan, p.index)
     q[p.notna()] = stats.benjamini_hochberg(p.dropna().to_numpy())
     return q
@@ -136,7 +137,7 @@ def means(study: Study, protocol: str = "paper") -> pd.DataFrame:
                           *((d.low, d.high, d.p, d.how) if d else (np.nan, np.nan, np.nan, ""))))  # fmt: skip
     columns = ["intermediate", "scope", "targets", "value", "change", "low", "high", "p", "how"]
     table = pd.DataFrame(lines, columns=columns)
-    return table.assign(q=table.groupby("scope")["p"].transform(_corrected) if len(table) else [])
+    return table.assign(q=table.groupby("scope")["p"].transform(corrected) if len(table) else [])
 
 
 # --- as the paper prints it ----------------------------------------------------------------------------------------
@@ -293,7 +294,7 @@ def protocols(study: Study) -> pd.DataFrame:
             })  # fmt: skip
     table = pd.DataFrame(lines)
     for p in ("paper", "strict") if lines else ():
-        table[f"q ({p})"] = _corrected(table[f"q ({p})"])
+        table[f"q ({p})"] = corrected(table[f"q ({p})"])
     return table
 
 
